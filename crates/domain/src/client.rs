@@ -1,0 +1,47 @@
+//! A client machine as the server sees it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ClientName, Labels, ServiceName};
+
+/// Whether a client may be given work. Only `Ready` may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientState {
+    /// Configured, not heard of since the server's start.
+    Joining,
+    Ready,
+    /// Heard of before, does not answer now.
+    Suspect,
+    /// Takes no new work; what it has may end.
+    Draining,
+    /// No longer configured.
+    Gone,
+}
+
+impl ClientState {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Joining => "joining",
+            Self::Ready => "ready",
+            Self::Suspect => "suspect",
+            Self::Draining => "draining",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// All that assigning looks at in a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRecord {
+    pub name: ClientName,
+    pub services: BTreeSet<ServiceName>,
+    /// Slots it offers; 0 until it was heard of.
+    pub slots: u32,
+    /// As last reported, kept while it does not answer.
+    pub labels: Labels,
+    pub state: ClientState,
+}

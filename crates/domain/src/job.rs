@@ -1,0 +1,177 @@
+//! A job, its state with the data that belongs to it, and the flat status that people read.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AssignmentId, ClientName, Failure, Labels, Requires, ServiceName, Slots, UserId};
+
+/// What a caller asks for, checked at the door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRequest {
+    pub user: UserId,
+    pub service: ServiceName,
+    /// Slots of one client that the job takes while it runs.
+    pub slots: Slots,
+    /// Higher goes first among one user's own jobs; −100 to 100.
+    pub priority: i32,
+    /// Tests on a client's labels that the job needs.
+    pub requires: Requires,
+    /// The caller's own labels, for finding the job again; they do not influence where it runs.
+    pub labels: Labels,
+}
+
+/// Where one attempt of a job runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    pub assignment: AssignmentId,
+    pub client: ClientName,
+}
+
+/// The state of a job with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Queued,
+    /// Assigned, the payload is on its way.
+    Processing(Placement),
+    /// The client holds the payload.
+    Submitted(Placement),
+    Running(Placement),
+    /// Delivered, but the client does not answer, or its results cannot be fetched yet.
+    Unknown(Placement),
+    Completed,
+    Failed(Failure),
+    /// There was no run.sh that could be started; the text says why.
+    Invalid(String),
+    Killed,
+    /// Ended, and its files were removed after MAX_AGE.
+    Cleaned,
+}
+
+impl State {
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Queued => Status::Queued,
+            Self::Processing(_) => Status::Processing,
+            Self::Submitted(_) => Status::Submitted,
+            Self::Running(_) => Status::Running,
+            Self::Unknown(_) => Status::Unknown,
+            Self::Completed => Status::Completed,
+            Self::Failed(_) => Status::Failed,
+            Self::Invalid(_) => Status::Invalid,
+            Self::Killed => Status::Killed,
+            Self::Cleaned => Status::Cleaned,
+        }
+    }
+
+    /// The placement of a live attempt.
+    #[must_use]
+    pub fn placement(&self) -> Option<&Placement> {
+        match self {
+            Self::Processing(p) | Self::Submitted(p) | Self::Running(p) | Self::Unknown(p) => Some(p),
+            _ => None,
+        }
+    }
+}
+
+/// A job's state with the counters that outlive an attempt: all that [`crate::transition`] looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub state: State,
+    /// Assignments made so far; the current one is number `attempt`.
+    pub attempt: u32,
+    /// Attempts lost with their clients so far, see [`crate::retry::INFRASTRUCTURE_RETRIES`].
+    pub lost: u32,
+    /// Somebody asked for the end. Survives restarts and forbids new assignments.
+    pub kill_requested: bool,
+}
+
+impl Progress {
+    /// A job that was just accepted.
+    #[must_use]
+    pub fn accepted() -> Self {
+        Self { state: State::Queued, attempt: 0, lost: 0, kill_requested: false }
+    }
+}
+
+/// A state without its data: the word that people, rows and JSON use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Status {
+    Queued,
+    Processing,
+    Submitted,
+    Running,
+    Unknown,
+    Completed,
+    Failed,
+    Invalid,
+    Killed,
+    Cleaned,
+}
+
+impl Status {
+    pub const ALL: [Self; 10] = [
+        Self::Queued,
+        Self::Processing,
+        Self::Submitted,
+        Self::Running,
+        Self::Unknown,
+        Self::Completed,
+        Self::Failed,
+        Self::Invalid,
+        Self::Killed,
+        Self::Cleaned,
+    ];
+
+    /// Whether the job occupies a client: counts against RUNS_PER_USER, MAX_RUNS and the client's slots.
+    #[must_use]
+    pub fn is_active(self) -> bool {
+        matches!(self, Self::Processing | Self::Submitted | Self::Running | Self::Unknown)
+    }
+
+    /// Whether nothing but cleaning can happen to the job any more.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Invalid | Self::Killed | Self::Cleaned)
+    }
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Processing => "Processing",
+            Self::Submitted => "Submitted",
+            Self::Running => "Running",
+            Self::Unknown => "Unknown",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::Invalid => "Invalid",
+            Self::Killed => "Killed",
+            Self::Cleaned => "Cleaned",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A text that is no status.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no status; one of Queued, Processing, Submitted, Running, Unknown, Completed, Failed, Invalid, Killed, Cleaned")]
+pub struct UnknownStatus(String);
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| UnknownStatus(text.to_owned()))
+    }
+}

@@ -1,0 +1,27 @@
+//! What a job is, what may happen to it, and who goes next.
+//!
+//! Owns the words of the project (job, service, client, assignment, event, reason) and every decision that can be made
+//! from a snapshot. Must not know clocks, files, networks, databases or async: the same input gives the same output, so
+//! that dispatch, replay, rehearsal and explanation can all call the same code.
+
+pub mod client;
+pub mod end;
+pub mod event;
+pub mod ids;
+pub mod job;
+pub mod labels;
+pub mod limits;
+pub mod reason;
+pub mod retry;
+pub mod schedule;
+pub mod transition;
+
+pub use client::{ClientRecord, ClientState};
+pub use end::{End, Failure};
+pub use event::Event;
+pub use ids::{AssignmentId, ClientName, JobId, ServiceName, UserId};
+pub use job::{JobRequest, Placement, Progress, State, Status};
+pub use labels::{Labels, Requires};
+pub use limits::{Limits, Slots};
+pub use reason::WaitReason;
+pub use transition::transition;

@@ -1,0 +1,68 @@
+//! Why a job waits.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why jobs of one (service, user, shape) were left waiting by the last decision, with its numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "kebab-case")]
+pub enum WaitReason {
+    /// The user has as many active jobs of the service as RUNS_PER_USER allows.
+    UserLimit { active: u32, limit: u32 },
+    /// The service has as many active jobs as MAX_RUNS allows.
+    ServiceLimit { active: u32, limit: u32 },
+    /// Clients fit, and all their slots are taken; `ahead` users come before this one.
+    NoFreeSlot { ahead: u32 },
+    /// No client that was heard of has the labels or the slots.
+    NoMatchingClient,
+    /// No client is configured for the service.
+    NoClientConfigured,
+    /// The service is no longer in the configuration.
+    ServiceRemoved,
+    /// Clients that could fit were not heard of yet, or do not answer.
+    ClientStarting,
+    /// A client is being kept free for a large job of `service` that has waited longer than `reserve_after`.
+    ReservedFor { job: crate::JobId },
+    /// The quota policy gave less than it could have; the text is its own.
+    PolicyHeld { text: String },
+}
+
+impl WaitReason {
+    /// The stable word of this reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UserLimit { .. } => "user-limit",
+            Self::ServiceLimit { .. } => "service-limit",
+            Self::NoFreeSlot { .. } => "no-free-slot",
+            Self::NoMatchingClient => "no-matching-client",
+            Self::NoClientConfigured => "no-client-configured",
+            Self::ServiceRemoved => "service-removed",
+            Self::ClientStarting => "client-starting",
+            Self::ReservedFor { .. } => "reserved-for",
+            Self::PolicyHeld { .. } => "policy-held",
+        }
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UserLimit { active, limit } => {
+                write!(f, "the user already has {active} of {limit} jobs of this service active")
+            }
+            Self::ServiceLimit { active, limit } => {
+                write!(f, "the service already has {active} of {limit} jobs active")
+            }
+            Self::NoFreeSlot { ahead: 0 } => f.write_str("all slots are taken; this user is next"),
+            Self::NoFreeSlot { ahead } => write!(f, "all slots are taken; {ahead} users are ahead"),
+            Self::NoMatchingClient => f.write_str("no client has the labels and slots that the job requires"),
+            Self::NoClientConfigured => f.write_str("no client is configured for the service"),
+            Self::ServiceRemoved => f.write_str("the service is no longer configured"),
+            Self::ClientStarting => f.write_str("the service's clients have not answered yet"),
+            Self::ReservedFor { job } => write!(f, "a client is being kept free for job {job}, which needs more slots"),
+            Self::PolicyHeld { text } => f.write_str(text),
+        }
+    }
+}

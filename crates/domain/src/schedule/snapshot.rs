@@ -1,0 +1,83 @@
+//! What a decision sees. Built by the store from its counts, so its size follows users, shapes and free slots, never
+//! the depth of a queue.
+
+use std::time::Duration;
+
+use crate::{ClientName, ClientRecord, JobId, Limits, Requires, ServiceName, Slots, UserId};
+
+/// What of a job decides where it fits: waiting jobs are counted by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shape {
+    pub slots: Slots,
+    pub requires: Requires,
+}
+
+/// One instant of all queues and clients.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub services: Vec<ServiceQueue>,
+    pub clients: Vec<ClientView>,
+}
+
+/// A client with what is taken of it.
+#[derive(Debug, Clone)]
+pub struct ClientView {
+    pub record: ClientRecord,
+    /// Slots taken by active jobs, of any service.
+    pub used: u32,
+    /// Active jobs.
+    pub running: u32,
+}
+
+impl ClientView {
+    #[must_use]
+    pub fn free(&self) -> u32 {
+        self.record.slots.saturating_sub(self.used)
+    }
+}
+
+/// What waits for one service.
+#[derive(Debug, Clone)]
+pub struct ServiceQueue {
+    pub service: ServiceName,
+    /// `None` once the service is no longer configured: its jobs wait.
+    pub limits: Option<Limits>,
+    /// Active jobs of all users.
+    pub active: u32,
+    /// Users with waiting jobs, in the order of their ids.
+    pub users: Vec<UserQueue>,
+}
+
+/// What one user waits for in one service.
+#[derive(Debug, Clone)]
+pub struct UserQueue {
+    pub user: UserId,
+    /// Active jobs of this user here, and in all services.
+    pub active: u32,
+    pub active_everywhere: u32,
+    /// When this user was last granted a job here, in grants of this service counted from the server's start; 0 never.
+    pub last_turn: u64,
+    pub waiting: Vec<Waiting>,
+}
+
+/// Waiting jobs of one shape, of one user, in one service.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub shape: Shape,
+    pub queued: u64,
+    /// How long the oldest of them has waited.
+    pub oldest_wait: Duration,
+    /// The first ones in the order they shall run (priority, then arrival): as many as could be granted at most now.
+    pub heads: Vec<Head>,
+}
+
+/// A job that could be next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub job: JobId,
+    pub priority: i32,
+    /// Attempts made before.
+    pub attempt: u32,
+    /// The client of the attempt before this one, if it was lost or refused there.
+    pub last_client: Option<ClientName>,
+}

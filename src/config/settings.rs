@@ -1,0 +1,92 @@
+//! What is in force, after flags, environment, file and defaults were merged and checked. Plain data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use domain::{ClientName, Labels, Limits, ServiceName};
+
+/// The key that server and clients share. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterKey(pub(super) String);
+
+impl ClusterKey {
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ClusterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClusterKey(hidden)")
+    }
+}
+
+/// Which generation of the predecessor's `GET /download/{id}` is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DownloadContract {
+    /// 200 zip, 202 not yet, 204 ended without results, 404.
+    #[default]
+    Seed,
+    /// 200 with the zip or with JSON, 404.
+    V2,
+}
+
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub db_path: PathBuf,
+    /// From a job's end to the removal of its files.
+    pub max_age: Duration,
+    /// Of one upload, all its parts together, in bytes.
+    pub max_upload_bytes: u64,
+    pub services: BTreeMap<ServiceName, ServiceSettings>,
+    pub clients: Vec<StaticClient>,
+    pub cluster_key: Option<ClusterKey>,
+    pub download_contract: DownloadContract,
+    /// How long a job may wait because of its size before a client is kept free for it.
+    pub reserve_after: Duration,
+    /// How long a client may be silent before its attempts are declared lost.
+    pub lost_after: Duration,
+    /// How long a stopping server finishes what it has begun.
+    pub shutdown: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    pub limits: Limits,
+    /// Where it differs from the server's.
+    pub download_contract: Option<DownloadContract>,
+}
+
+/// A client machine from the configuration. One that several services name is one client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaticClient {
+    /// Its base URL, such as `http://10.0.0.5:9000`.
+    pub name: ClientName,
+    pub services: BTreeSet<ServiceName>,
+    /// The predecessor's three calls; ours have their own addresses below the base URL.
+    pub submit_url: String,
+    pub retrieve_url: String,
+    /// A predecessor client without one cannot be told to end a job.
+    pub kill_url: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    /// Jobs of one slot that run at once.
+    pub slots: u32,
+    pub labels: Labels,
+    pub cluster_key: Option<ClusterKey>,
+    /// From TERM to KILL for what is left of an ended or killed job.
+    pub kill_grace: Duration,
+    /// Of one job's results, before packing, in bytes.
+    pub max_result_bytes: u64,
+    /// How long a stopping client finishes answers; its jobs go on under their keepers.
+    pub shutdown: Duration,
+}

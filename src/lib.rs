@@ -1,0 +1,6 @@
+//! job-orchestrator: two applications, server and client, on shared floors.
+
+pub mod config;
+pub mod files;
+pub mod protocol;
+pub mod runtime;

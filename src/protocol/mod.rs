@@ -1,0 +1,111 @@
+//! What server and client say to each other.
+//!
+//! Owns the shapes and names on the wire between the two applications, and their version. Knows neither of them. A
+//! client of the predecessor speaks none of this; `server/remote/legacy.rs` is for those.
+
+use domain::{AssignmentId, End, JobId, Labels, ServiceName, UserId};
+use serde::{Deserialize, Serialize};
+
+/// Raised when an older peer could misunderstand; a server speaks this version and the one before it.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Carried by `POST /submit`: a repeat with the same value gets the first answer.
+pub const ASSIGNMENT_HEADER: &str = "x-orchestrator-assignment";
+/// The caller's server id: a client serves one server.
+pub const SERVER_HEADER: &str = "x-orchestrator-server";
+/// The file that the server adds to the payload for a predecessor client and looks for in the returned zip.
+pub const MARKER_FILE: &str = ".orchestrator.assignment";
+/// The longest wait of one `GET /events`, in milliseconds.
+pub const EVENTS_WAIT_MS: u64 = 15_000;
+
+/// The answer of `GET /info`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Info {
+    pub protocol: u32,
+    /// The program's version, for people.
+    pub version: String,
+    pub slots: u32,
+    pub labels: Labels,
+    /// Made once with the client's data directory: another one means that its memory of assignments is another.
+    pub journal: String,
+    /// Made at each start.
+    pub incarnation: String,
+}
+
+/// The part named `spec` that comes first in `POST /submit`; every part after it with a file name is a file of the job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submission {
+    pub assignment: AssignmentId,
+    /// For people and for the job's environment, never a key.
+    pub job: JobId,
+    pub attempt: u32,
+    pub user: UserId,
+    pub service: ServiceName,
+    pub slots: u32,
+}
+
+/// The 200 answer of `POST /submit`: the client holds the whole payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub assignment: AssignmentId,
+}
+
+/// Query of `GET /events`, which waits up to `wait_ms` for something after `after`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventsQuery {
+    /// The incarnation that `after` counts in; none or another one asks for everything.
+    pub incarnation: Option<String>,
+    /// The last number the server has seen.
+    pub after: u64,
+    /// Everything up to this number is safe with the server: ended attempts may be forgotten.
+    pub acknowledged: u64,
+    pub wait_ms: u64,
+}
+
+/// The answer of `GET /events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventPage {
+    pub journal: String,
+    pub incarnation: String,
+    /// Whether `events` tells the state of every assignment the client knows, and not only what is new: what the
+    /// server believes there and does not find in it is lost.
+    pub full: bool,
+    /// In the order of their numbers.
+    pub events: Vec<ClientEvent>,
+}
+
+/// One thing that happened to an assignment on its client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientEvent {
+    /// Counted from 1 in each incarnation.
+    pub seq: u64,
+    pub assignment: AssignmentId,
+    #[serde(flatten)]
+    pub what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// The payload is whole; run.sh was not started yet.
+    Held,
+    Started,
+    /// No process of the attempt is left; its results can be retrieved.
+    Ended { end: End, duration_ms: u64 },
+}
+
+/// The JSON answer of `GET /retrieve/{assignment}` while there is no zip, and of `POST /kill/{assignment}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptStatus {
+    pub assignment: AssignmentId,
+    /// `held`, `running` or `ended`.
+    pub status: String,
+}
+
+/// The body of every refusal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// A stable word: `no-such-assignment`, `other-server`, `bad-upload`, `no-free-slot`, `wrong-key`, `disk-full`.
+    pub code: String,
+    pub message: String,
+}

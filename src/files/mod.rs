@@ -1,0 +1,1 @@
+//! Files as both applications keep them: names that cannot escape, durable writes, uploads, zips.

@@ -1,0 +1,1 @@
+//! Tasks, wakes, loops, shutdown. Knows no jobs.

@@ -91,7 +91,10 @@ pub enum What {
     Held,
     Started,
     /// No process of the attempt is left; its results can be retrieved.
-    Ended { end: End, duration_ms: u64 },
+    Ended {
+        end: End,
+        duration_ms: u64,
+    },
 }
 
 /// The JSON answer of `GET /retrieve/{assignment}` while there is no zip, and of `POST /kill/{assignment}`.

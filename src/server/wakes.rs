@@ -1,0 +1,27 @@
+//! Who is told that something may have changed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::ClientName;
+
+use crate::runtime::Wake;
+
+/// The wakes of all loops. Loops and handlers meet here and in the store, never by calling each other.
+#[derive(Debug, Clone, Default)]
+pub struct Wakes {
+    /// Something was queued, freed, configured, or a client changed.
+    pub dispatch: Wake,
+    /// Something ended: its files may be removed one day.
+    pub retention: Wake,
+    deliver: Arc<Mutex<HashMap<ClientName, Wake>>>,
+}
+
+impl Wakes {
+    /// The wake of a client's delivery: it was assigned work, or is to end some.
+    #[must_use]
+    pub fn deliver(&self, client: &ClientName) -> Wake {
+        let mut deliver = self.deliver.lock().unwrap_or_else(PoisonError::into_inner);
+        deliver.entry(client.clone()).or_default().clone()
+    }
+}

@@ -1,0 +1,162 @@
+//! Listening to our own client: one long poll at a time, results fetched beside it.
+//!
+//! What is acknowledged to the client is the number up to which everything is safe here, so that the client forgets
+//! an attempt only when its results are durable.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use domain::{AssignmentId, Event, Status};
+use store::{ActiveAssignment, StoreError};
+
+use super::fetch::{Fetch, Fetched};
+use super::{Round, RoundError};
+use crate::protocol::{ClientEvent, EVENTS_WAIT_MS, EventPage, EventsQuery, What};
+use crate::runtime::{Group, Next};
+use crate::server::operations::pool::Member;
+use crate::server::parts::Parts;
+use crate::server::remote::Modern;
+
+/// The state of one conversation; a new one starts over from everything the client knows.
+pub(super) struct Listener {
+    parts: Parts,
+    member: Arc<Member>,
+    incarnation: Option<String>,
+    after: u64,
+    /// Numbers up to `after` that are not safe here yet, each with the attempt whose results are being fetched.
+    open: BTreeMap<u64, AssignmentId>,
+    fetches: Group<Fetched>,
+    fetching: HashSet<AssignmentId>,
+}
+
+impl Listener {
+    pub(super) fn new(parts: Parts, member: Arc<Member>) -> Self {
+        Self {
+            parts,
+            member,
+            incarnation: None,
+            after: 0,
+            open: BTreeMap::new(),
+            fetches: Group::default(),
+            fetching: HashSet::new(),
+        }
+    }
+
+    /// Forgets the conversation: the next round hears everything the client knows.
+    pub(super) fn start_over(&mut self) {
+        self.incarnation = None;
+        self.after = 0;
+        self.open.clear();
+    }
+
+    pub(super) async fn listen(&mut self, client: &Modern) -> Round {
+        self.reap();
+        // Read before asking: what the client does not name in a full answer, it did not have when it was asked.
+        let believed = self.parts.store.client_work(&self.member.client.name).active;
+        let query = EventsQuery {
+            incarnation: self.incarnation.clone(),
+            after: self.after,
+            acknowledged: self.open.first_key_value().map_or(self.after, |(open, _)| open - 1),
+            wait_ms: EVENTS_WAIT_MS,
+        };
+        let page = client.events(&query).await?;
+        if page.full {
+            self.begin(&page);
+            self.forgotten(client, &page, believed).await?;
+        }
+        self.take(client, page).await?;
+        Ok(Next::Again)
+    }
+
+    fn begin(&mut self, page: &EventPage) {
+        self.start_over();
+        self.incarnation = Some(page.incarnation.clone());
+    }
+
+    fn reap(&mut self) {
+        for Fetched { assignment } in self.fetches.ended() {
+            self.fetching.remove(&assignment);
+            self.open.retain(|_, open| *open != assignment);
+        }
+    }
+
+    /// Attempts that the client was believed to have and does not name are lost. It is told to end them first, so
+    /// that a payload still on its way cannot start beside its successor.
+    async fn forgotten(
+        &mut self,
+        client: &Modern,
+        page: &EventPage,
+        believed: Vec<ActiveAssignment>,
+    ) -> Result<(), RoundError> {
+        let named: HashSet<_> = page.events.iter().map(|event| event.assignment).collect();
+        let mut changes = Vec::new();
+        for item in believed {
+            if item.status == Status::Processing || named.contains(&item.assignment) {
+                continue;
+            }
+            let _unknown_there = client.kill(item.assignment).await;
+            tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, "the client no longer knows the job");
+            changes.push((item.assignment, Event::DeclaredLost, Some("the client no longer knows it".to_owned())));
+        }
+        if !changes.is_empty() {
+            self.parts.store.apply_all(changes).await?;
+            self.parts.wakes.dispatch.wake();
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, client: &Modern, page: EventPage) -> Result<(), RoundError> {
+        let active = self.parts.store.client_work(&self.member.client.name).active;
+        let current: HashMap<_, _> = active.iter().map(|item| (item.assignment, item.status)).collect();
+        let mut changes = Vec::new();
+        for ClientEvent { seq, assignment, what } in page.events {
+            self.after = self.after.max(seq);
+            let Some(status) = current.get(&assignment) else {
+                self.stray(client, assignment, &what).await;
+                continue;
+            };
+            match what {
+                What::Held => {
+                    changes.push((assignment, Event::Delivered, None));
+                    if *status == Status::Unknown {
+                        changes.push((assignment, Event::ContactRegained { started: false }, None));
+                    }
+                }
+                What::Started => changes.push((assignment, Event::Started, None)),
+                What::Ended { end, duration_ms } => {
+                    self.open.insert(seq, assignment);
+                    if self.fetching.insert(assignment) {
+                        self.fetches.spawn(Fetch {
+                            parts: self.parts.clone(),
+                            member: self.member.clone(),
+                            client: client.clone(),
+                            assignment,
+                            end,
+                            duration_ms,
+                        }.run());
+                    }
+                }
+            }
+        }
+        self.record(changes).await?;
+        Ok(())
+    }
+
+    async fn record(&self, changes: Vec<(AssignmentId, Event, Option<String>)>) -> Result<(), StoreError> {
+        if !changes.is_empty() {
+            self.parts.store.apply_all(changes).await?;
+        }
+        Ok(())
+    }
+
+    /// An attempt that is no longer, or never was, anything to this server: it shall not take up the client.
+    async fn stray(&self, client: &Modern, assignment: AssignmentId, what: &What) {
+        if matches!(what, What::Ended { .. }) {
+            return;
+        }
+        match client.kill(assignment).await {
+            Ok(()) => tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up"),
+            Err(error) => tracing::warn!(%assignment, client.id = %self.member.client.name, %error, "could not end an attempt that was given up"),
+        }
+    }
+}

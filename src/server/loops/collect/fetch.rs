@@ -1,0 +1,99 @@
+//! The results of one ended attempt: retrieved, stored durably, and only then the job's end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{AssignmentId, End, Event};
+use futures_util::TryStreamExt;
+use store::StoreError;
+
+use crate::files::durable;
+use crate::server::operations::pool::Member;
+use crate::server::parts::Parts;
+use crate::server::remote::{Modern, RemoteError, Wire};
+
+/// Pauses between tries to fetch results; the last one repeats.
+const RETRY: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+];
+
+pub(super) struct Fetch {
+    pub parts: Parts,
+    pub member: Arc<Member>,
+    pub client: Modern,
+    pub assignment: AssignmentId,
+    pub end: End,
+    pub duration_ms: u64,
+}
+
+/// A fetch that is over: the client may forget the attempt.
+pub(super) struct Fetched {
+    pub assignment: AssignmentId,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    #[error("the results cannot be stored")]
+    Store(#[source] std::io::Error),
+    #[error("the end cannot be recorded")]
+    Record(#[from] StoreError),
+}
+
+impl Fetch {
+    pub(super) async fn run(self) -> Fetched {
+        for tries in 0.. {
+            match self.once().await {
+                Ok(()) => break,
+                Err(error) => self.failed(&error).await,
+            }
+            if !self.is_current() {
+                break;
+            }
+            let pause = RETRY.get(tries).or(RETRY.last()).copied().unwrap_or_default();
+            tokio::time::sleep(pause).await;
+        }
+        Fetched { assignment: self.assignment }
+    }
+
+    async fn once(&self) -> Result<(), FetchError> {
+        let bytes = match self.end {
+            End::CutOff => None,
+            _ => Some(self.results().await?),
+        };
+        let note = format!("{} ms on the client", self.duration_ms);
+        self.parts.store.ended(self.assignment, self.end.clone(), bytes, Some(note)).await?;
+        self.parts.wakes.dispatch.wake();
+        self.parts.wakes.retention.wake();
+        Ok(())
+    }
+
+    async fn results(&self) -> Result<u64, FetchError> {
+        let response = self.client.retrieve(self.assignment, Wire::Results).await?;
+        let body = response.bytes_stream().map_err(std::io::Error::other);
+        let path = self.parts.places.result(self.assignment);
+        durable::store_stream(&path, body, None).await.map_err(FetchError::Store)
+    }
+
+    /// Tells why the job is not final yet.
+    async fn failed(&self, error: &FetchError) {
+        tracing::warn!(assignment = %self.assignment, client.id = %self.member.client.name, %error, "results not fetched; repeating");
+        let lost = matches!(error, FetchError::Remote(error) if error.code() == Some("no-such-assignment"));
+        let event = if lost { Event::DeclaredLost } else { Event::ContactLost };
+        let note = Some(error.to_string());
+        if let Err(error) = self.parts.store.apply(self.assignment, event, note).await {
+            tracing::error!(assignment = %self.assignment, %error, "cannot record that results are missing");
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        let active = self.parts.store.client_work(&self.member.client.name).active;
+        active.iter().any(|item| item.assignment == self.assignment)
+    }
+}

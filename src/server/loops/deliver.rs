@@ -1,0 +1,240 @@
+//! One client's payloads and kill requests, out of its row of assignments.
+//!
+//! Deliveries run side by side, so that a large payload does not hold up a small one. Each is repeatable under its
+//! assignment id; only a failure before any connection stood puts a job back into the queue.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{AssignmentId, Event};
+use store::{ClientWork, JobRow, StoreError};
+
+use crate::protocol::Submission;
+use crate::runtime::{Group, Loop, Next};
+use crate::server::operations::pool::Member;
+use crate::server::parts::Parts;
+use crate::server::remote::{Payload, RemoteError, Speaker};
+
+/// Deliveries to one client at once.
+const AT_ONCE: usize = 16;
+/// Pause before a delivery, or a kill, whose outcome is unknown is repeated.
+const REPEAT: Duration = Duration::from_secs(1);
+
+/// The delivery loop of one client.
+pub struct Deliver {
+    parts: Parts,
+    member: Arc<Member>,
+    under_way: Group<Delivered>,
+    /// Assignments whose delivery runs.
+    running: HashSet<AssignmentId>,
+    /// Assignments that may have reached the client: from before this process, or broken off midway.
+    maybe_there: HashSet<AssignmentId>,
+    /// Attempts that were told to end.
+    killed: HashSet<AssignmentId>,
+    first_run: bool,
+}
+
+struct Delivered {
+    assignment: AssignmentId,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Done,
+    /// Ask again later.
+    Unknown,
+}
+
+impl Deliver {
+    #[must_use]
+    pub fn new(parts: Parts, member: Arc<Member>) -> Self {
+        Self {
+            parts,
+            member,
+            under_way: Group::default(),
+            running: HashSet::new(),
+            maybe_there: HashSet::new(),
+            killed: HashSet::new(),
+            first_run: true,
+        }
+    }
+
+    fn reap(&mut self) {
+        for Delivered { assignment, outcome } in self.under_way.ended() {
+            self.running.remove(&assignment);
+            match outcome {
+                Outcome::Done => self.maybe_there.remove(&assignment),
+                Outcome::Unknown => self.maybe_there.insert(assignment),
+            };
+        }
+    }
+
+    async fn start_deliveries(&mut self, work: &ClientWork, speaker: &Speaker) -> Result<(), StoreError> {
+        let room = AT_ONCE.saturating_sub(self.under_way.len());
+        let next: Vec<AssignmentId> = work
+            .to_deliver
+            .iter()
+            .map(|item| item.assignment)
+            .filter(|assignment| !self.running.contains(assignment))
+            .take(room)
+            .collect();
+        if next.is_empty() {
+            return Ok(());
+        }
+        for row in self.parts.store.by_assignment(&next).await? {
+            let Some(placement) = row.progress.state.placement() else { continue };
+            let assignment = placement.assignment;
+            self.running.insert(assignment);
+            let delivery = Delivery {
+                parts: self.parts.clone(),
+                member: self.member.clone(),
+                speaker: speaker.clone(),
+                maybe_there: self.maybe_there.contains(&assignment),
+                assignment,
+                row,
+            };
+            self.under_way.spawn(delivery.run());
+        }
+        Ok(())
+    }
+
+    /// Tells the client to end what was asked to end, once each; a repeat after a failure is harmless.
+    async fn send_kills(&mut self, work: &ClientWork, speaker: &Speaker) {
+        self.killed.retain(|assignment| work.to_kill.iter().any(|item| item.assignment == *assignment));
+        for item in &work.to_kill {
+            if self.killed.contains(&item.assignment) {
+                continue;
+            }
+            let told = match speaker {
+                Speaker::Modern(client, _) => client.kill(item.assignment).await,
+                Speaker::Predecessor(client) => match item.remote_number {
+                    Some(number) => client.kill(number).await,
+                    None => continue,
+                },
+            };
+            match told {
+                Ok(()) => {
+                    self.killed.insert(item.assignment);
+                }
+                Err(error) => tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, %error, "kill failed; repeating"),
+            }
+        }
+    }
+}
+
+impl Loop for Deliver {
+    type Error = StoreError;
+
+    fn name(&self) -> String {
+        format!("deliver {}", self.member.client.name)
+    }
+
+    async fn run_once(&mut self) -> Result<Next, StoreError> {
+        self.reap();
+        let work = self.parts.store.client_work(&self.member.client.name);
+        if std::mem::take(&mut self.first_run) {
+            self.maybe_there.extend(work.to_deliver.iter().map(|item| item.assignment));
+        }
+        // Nothing is said to a client that was not met; the loop that meets it wakes this one.
+        let Some(speaker) = self.member.speaker() else { return Ok(Next::WhenWoken) };
+        self.start_deliveries(&work, &speaker).await?;
+        self.send_kills(&work, &speaker).await;
+        let repeat = !self.maybe_there.is_empty() || self.killed.len() < work.to_kill.len();
+        Ok(if repeat { Next::After(REPEAT) } else { Next::WhenWoken })
+    }
+}
+
+/// One payload on its way.
+struct Delivery {
+    parts: Parts,
+    member: Arc<Member>,
+    speaker: Speaker,
+    maybe_there: bool,
+    assignment: AssignmentId,
+    row: JobRow,
+}
+
+impl Delivery {
+    async fn run(self) -> Delivered {
+        let outcome = match self.deliver().await {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                tracing::error!(job.id = %self.row.id, %error, "a delivery could not be recorded; repeating");
+                Outcome::Unknown
+            }
+        };
+        // Room for the next one.
+        self.parts.wakes.deliver(&self.member.client.name).wake();
+        Delivered { assignment: self.assignment, outcome }
+    }
+
+    async fn deliver(&self) -> Result<Outcome, StoreError> {
+        if self.row.progress.kill_requested && !self.maybe_there {
+            return self.not_delivered("killed before it was sent").await;
+        }
+        match self.send().await {
+            Ok(remote_number) => {
+                self.parts.store.delivered(self.assignment, remote_number).await?;
+                Ok(Outcome::Done)
+            }
+            Err(error) => self.failed(error).await,
+        }
+    }
+
+    async fn send(&self) -> Result<Option<i64>, RemoteError> {
+        let directory = self.parts.places.payload(&self.row.payload);
+        let payload = Payload::open(directory.clone()).await.map_err(|source| RemoteError::Payload {
+            call: "submit",
+            path: directory.display().to_string(),
+            source,
+        })?;
+        match &self.speaker {
+            Speaker::Modern(client, _) => {
+                let submission = Submission {
+                    assignment: self.assignment,
+                    job: self.row.id,
+                    attempt: self.row.progress.attempt,
+                    user: self.row.user,
+                    service: self.row.service.clone(),
+                    slots: self.row.slots.get(),
+                };
+                client.submit(&submission, payload).await.map(|()| None)
+            }
+            Speaker::Predecessor(client) => client.submit(self.assignment, payload).await.map(Some),
+        }
+    }
+
+    async fn failed(&self, error: RemoteError) -> Result<Outcome, StoreError> {
+        tracing::warn!(job.id = %self.row.id, client.id = %self.member.client.name, %error, "not delivered");
+        let note = error.to_string();
+        match error {
+            RemoteError::Unreachable { .. } if !self.maybe_there => {
+                self.member.suspect().await?;
+                self.not_delivered(&note).await
+            }
+            // It may have arrived. Our client takes a repeat for the same; a predecessor's would run it twice, so
+            // there the job becomes Unknown and ends with what the client says of it, or with its loss.
+            RemoteError::Unreachable { .. } | RemoteError::Broken { .. } => match &self.speaker {
+                Speaker::Modern(..) => Ok(Outcome::Unknown),
+                Speaker::Predecessor(_) => {
+                    self.parts.store.delivered(self.assignment, None).await?;
+                    self.parts.store.apply(self.assignment, Event::ContactLost, Some(note)).await?;
+                    Ok(Outcome::Done)
+                }
+            },
+            RemoteError::Refused { .. } => {
+                self.member.refused().await?;
+                self.not_delivered(&note).await
+            }
+            // The fault is here, so another client would not help: it is tried again until the disk reads again.
+            RemoteError::Payload { .. } => Ok(Outcome::Unknown),
+        }
+    }
+
+    async fn not_delivered(&self, note: &str) -> Result<Outcome, StoreError> {
+        self.parts.store.apply(self.assignment, Event::NotDelivered, Some(note.to_owned())).await?;
+        self.parts.wakes.dispatch.wake();
+        Ok(Outcome::Done)
+    }
+}

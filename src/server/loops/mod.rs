@@ -1,0 +1,6 @@
+//! Time passed, or something woke: each loop reads, does one round, and ends. See `crate::runtime::Loop`.
+
+pub mod collect;
+pub mod deliver;
+pub mod dispatch;
+pub mod retention;

@@ -1,0 +1,11 @@
+//! What can be done with a job.
+
+mod accept;
+mod results;
+mod terminate;
+mod view;
+
+pub use accept::{AcceptError, accept};
+pub use results::{Results, ResultsError, partial, results};
+pub use terminate::{Terminated, terminate};
+pub use view::{JobView, view, wait_until_final};

@@ -1,0 +1,49 @@
+//! A job as people and programs see it: its row, its history, and why it waits.
+
+use std::time::Duration;
+
+use domain::JobId;
+use store::{HistoryRow, JobRow, StoreError, Waiting};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::server::parts::Parts;
+
+/// A job with all that is told of it.
+pub struct JobView {
+    pub row: JobRow,
+    pub history: Vec<HistoryRow>,
+    /// While it is queued.
+    pub waiting: Option<Waiting>,
+}
+
+/// # Errors
+/// The store refuses.
+pub async fn view(parts: &Parts, row: JobRow) -> Result<JobView, StoreError> {
+    let history = parts.store.history(row.id).await?;
+    let waiting = parts.store.waiting(&row);
+    Ok(JobView { row, history, waiting })
+}
+
+/// The job once it has ended, or as it is when `patience` is over; `None` if there is no such job.
+///
+/// # Errors
+/// The store refuses.
+pub async fn wait_until_final(parts: &Parts, id: JobId, patience: Duration) -> Result<Option<JobRow>, StoreError> {
+    // Subscribed before reading, so that an end in between is not missed.
+    let mut finals = parts.store.finals();
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        let job = parts.store.job(id).await?;
+        if job.as_ref().is_none_or(|job| job.status().is_final()) {
+            return Ok(job);
+        }
+        loop {
+            match tokio::time::timeout_at(deadline, finals.recv()).await {
+                Ok(Ok(ended)) if ended != id => {}
+                // It ended, or so many did that some were not told: read again.
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) => break,
+                Ok(Err(RecvError::Closed)) | Err(_) => return Ok(job),
+            }
+        }
+    }
+}

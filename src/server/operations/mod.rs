@@ -1,0 +1,4 @@
+//! What can be done, used by both entrances: handlers and loops.
+
+pub mod jobs;
+pub mod pool;

@@ -162,16 +162,15 @@ impl fmt::Display for Status {
 
 /// A text that is no status.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no status; one of Queued, Processing, Submitted, Running, Unknown, Completed, Failed, Invalid, Killed, Cleaned")]
+#[error(
+    "`{0}` is no status; one of Queued, Processing, Submitted, Running, Unknown, Completed, Failed, Invalid, Killed, Cleaned"
+)]
 pub struct UnknownStatus(String);
 
 impl FromStr for Status {
     type Err = UnknownStatus;
 
     fn from_str(text: &str) -> Result<Self, UnknownStatus> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| UnknownStatus(text.to_owned()))
+        Self::ALL.into_iter().find(|status| status.as_str() == text).ok_or_else(|| UnknownStatus(text.to_owned()))
     }
 }

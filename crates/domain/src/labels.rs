@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 /// A text that is no label or no label test.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LabelError {
-    #[error("`{0}` is no label: `key=value` or `key`, where a key has 1 to 63 of a-z A-Z 0-9 _ . - and a value at most 200 printable characters without comma")]
+    #[error(
+        "`{0}` is no label: `key=value` or `key`, where a key has 1 to 63 of a-z A-Z 0-9 _ . - and a value at most 200 printable characters without comma"
+    )]
     Label(String),
     #[error("label `{0}` is given twice")]
     Twice(String),
@@ -102,12 +104,8 @@ enum Comparison {
 }
 
 /// Longer operators first: `>=` before `>`.
-const COMPARISONS: [(&str, Comparison); 4] = [
-    (">=", Comparison::AtLeast),
-    ("<=", Comparison::AtMost),
-    (">", Comparison::Above),
-    ("<", Comparison::Below),
-];
+const COMPARISONS: [(&str, Comparison); 4] =
+    [(">=", Comparison::AtLeast), ("<=", Comparison::AtMost), (">", Comparison::Above), ("<", Comparison::Below)];
 
 impl Requires {
     /// Whether a client with `labels` passes every test.
@@ -214,8 +212,7 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn valid_key(key: &str) -> bool {
-    (1..=63).contains(&key.len())
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+    (1..=63).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 fn write_joined(f: &mut fmt::Formatter<'_>, parts: impl Iterator<Item = String>) -> fmt::Result {

@@ -10,11 +10,9 @@ use crate::{End, Event, Failure, Progress, State};
 pub fn transition(job: &Progress, event: &Event) -> Option<Progress> {
     let next = |state: State| Some(Progress { state, ..job.clone() });
     match (&job.state, event) {
-        (State::Queued, Event::Assigned(placement)) if !job.kill_requested => Some(Progress {
-            state: State::Processing(placement.clone()),
-            attempt: job.attempt + 1,
-            ..job.clone()
-        }),
+        (State::Queued, Event::Assigned(placement)) if !job.kill_requested => {
+            Some(Progress { state: State::Processing(placement.clone()), attempt: job.attempt + 1, ..job.clone() })
+        }
         (State::Queued, Event::KillRequested) => {
             Some(Progress { state: State::Killed, kill_requested: true, ..job.clone() })
         }
@@ -29,10 +27,9 @@ pub fn transition(job: &Progress, event: &Event) -> Option<Progress> {
         (State::Processing(p) | State::Submitted(p) | State::Unknown(p), Event::Started) => {
             next(State::Running(p.clone()))
         }
-        (
-            State::Processing(_) | State::Submitted(_) | State::Running(_) | State::Unknown(_),
-            Event::Ended(end),
-        ) => Some(ended(job, end)),
+        (State::Processing(_) | State::Submitted(_) | State::Running(_) | State::Unknown(_), Event::Ended(end)) => {
+            Some(ended(job, end))
+        }
 
         (State::Submitted(p) | State::Running(p), Event::ContactLost) => next(State::Unknown(p.clone())),
         (State::Unknown(p), Event::ContactRegained { started: true }) => next(State::Running(p.clone())),

@@ -22,6 +22,8 @@ pub enum WaitReason {
     ServiceRemoved,
     /// Clients that could fit were not heard of yet, or do not answer.
     ClientStarting,
+    /// All clients that fit take no new work any more.
+    ClientDraining,
     /// A client is being kept free for a large job of `service` that has waited longer than `reserve_after`.
     ReservedFor { job: crate::JobId },
     /// The quota policy gave less than it could have; the text is its own.
@@ -40,6 +42,7 @@ impl WaitReason {
             Self::NoClientConfigured => "no-client-configured",
             Self::ServiceRemoved => "service-removed",
             Self::ClientStarting => "client-starting",
+            Self::ClientDraining => "client-draining",
             Self::ReservedFor { .. } => "reserved-for",
             Self::PolicyHeld { .. } => "policy-held",
         }
@@ -56,11 +59,13 @@ impl fmt::Display for WaitReason {
                 write!(f, "the service already has {active} of {limit} jobs active")
             }
             Self::NoFreeSlot { ahead: 0 } => f.write_str("all slots are taken; this user is next"),
+            Self::NoFreeSlot { ahead: 1 } => f.write_str("all slots are taken; one user is ahead"),
             Self::NoFreeSlot { ahead } => write!(f, "all slots are taken; {ahead} users are ahead"),
             Self::NoMatchingClient => f.write_str("no client has the labels and slots that the job requires"),
             Self::NoClientConfigured => f.write_str("no client is configured for the service"),
             Self::ServiceRemoved => f.write_str("the service is no longer configured"),
-            Self::ClientStarting => f.write_str("the service's clients have not answered yet"),
+            Self::ClientStarting => f.write_str("the clients that could fit do not answer yet"),
+            Self::ClientDraining => f.write_str("all clients that fit are draining and take no new work"),
             Self::ReservedFor { job } => write!(f, "a client is being kept free for job {job}, which needs more slots"),
             Self::PolicyHeld { text } => f.write_str(text),
         }

@@ -1,6 +1,42 @@
 //! The schedule core: from a snapshot of queues and clients to who runs where, and why the rest waits.
 //!
-//! It exists once. Dispatch calls it for real; whatever asks "what if" calls the same functions.
+//! It exists once. Dispatch calls it for real; whatever asks "what if" calls the same functions. Must not know where
+//! the snapshot comes from or what becomes of the decision; the same input gives the same output.
+//!
+//! - [`snapshot`] is what a decision sees, [`policies`] what an operator may exchange,
+//! - [`quota`] and [`routing`] are the native policies, together [`Native`],
+//! - [`decide()`] leads the rounds; `shapes` knows which clients fit, `tick` what this decision has given away so far,
+//!   `check` believes no policy, `reserve` keeps clients free for large jobs, `waiting` names reasons,
+//! - [`explain()`] turns a reason into the sentences a person reads.
 
+mod check;
+pub mod decide;
+pub mod explain;
 pub mod policies;
+pub mod quota;
+mod reserve;
+pub mod routing;
+mod shapes;
 pub mod snapshot;
+mod tick;
+mod waiting;
+
+pub use check::{Breach, PolicyFault, PolicyKind};
+pub use decide::{Decision, ScheduleSettings, WaitingReason, decide};
+pub use explain::explain;
+
+use policies::{Policies, QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
+
+/// The built-in decisions: users of a service in turn, each job on the least loaded client that fits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Native;
+
+impl Policies for Native {
+    fn quota(&self, input: &QuotaInput<'_>) -> QuotaAnswer {
+        quota::round_robin(input)
+    }
+
+    fn routing(&self, input: &RoutingInput<'_>) -> RoutingAnswer {
+        routing::least_loaded(input)
+    }
+}

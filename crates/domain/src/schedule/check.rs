@@ -1,0 +1,137 @@
+//! What a policy answered, held against the hard invariants: it may give less, never more.
+//!
+//! Whatever breaks one is left out and reported; the rest of the answer stands.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::policies::{QuotaAnswer, QuotaInput};
+use crate::{ServiceName, UserId};
+
+/// Which policy answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PolicyKind {
+    /// Whose turn it is.
+    Quota,
+    /// Where a granted job goes.
+    Routing,
+}
+
+/// What a part of an answer would have broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Breach {
+    /// A grant or a reason for a user who was not asked about.
+    UnknownUser,
+    /// More jobs than the user has that fit somewhere now.
+    AbovePlaceable,
+    /// More jobs than RUNS_PER_USER allows.
+    AboveUserLimit,
+    /// More jobs than MAX_RUNS allows.
+    AboveServiceLimit,
+    /// More jobs than there are free slots.
+    AboveFreeSlots,
+    /// A placement of a job or on a client that was not asked about.
+    OutOfRange,
+    /// A job placed a second time.
+    PlacedTwice,
+    /// A client without the service, the labels or enough free slots.
+    DoesNotFit,
+}
+
+/// Parts of a policy's answers that were not followed. A job too many counts as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyFault {
+    /// Whose answer it was.
+    pub policy: PolicyKind,
+    /// For a quota policy, the service it was asked about.
+    pub service: Option<ServiceName>,
+    /// What it would have broken.
+    pub breach: Breach,
+    /// How often within this decision.
+    pub count: u64,
+}
+
+/// Counts breaches of one decision.
+#[derive(Default)]
+pub(super) struct Faults(BTreeMap<(PolicyKind, Option<ServiceName>, Breach), u64>);
+
+impl Faults {
+    pub(super) fn quota(&mut self, service: &ServiceName, breach: Breach, count: u32) {
+        *self.0.entry((PolicyKind::Quota, Some(service.clone()), breach)).or_default() += u64::from(count);
+    }
+
+    pub(super) fn routing(&mut self, breach: Breach) {
+        *self.0.entry((PolicyKind::Routing, None, breach)).or_default() += 1;
+    }
+
+    pub(super) fn into_list(self) -> Vec<PolicyFault> {
+        let fault = |((policy, service, breach), count)| PolicyFault { policy, service, breach, count };
+        self.0.into_iter().map(fault).collect()
+    }
+}
+
+/// A reason's text is cut to this many bytes.
+const MAX_REASON_BYTES: usize = 200;
+
+/// A quota answer that can be followed. Users are indices into [`QuotaInput::users`].
+pub(super) struct Checked {
+    /// One entry per job granted, in the order of the answer.
+    pub(super) turns: Vec<usize>,
+    /// The first reason given for each user.
+    pub(super) reasons: Vec<(usize, String)>,
+}
+
+pub(super) fn check_quota(input: &QuotaInput<'_>, answer: QuotaAnswer, faults: &mut Faults) -> Checked {
+    let index: HashMap<UserId, usize> =
+        input.users.iter().enumerate().map(|(index, user)| (user.user, index)).collect();
+    let mut granted = vec![0_u32; input.users.len()];
+    let mut turns = Vec::new();
+    for grant in answer.grants {
+        let Some(&user) = index.get(&grant.user) else {
+            faults.quota(input.service, Breach::UnknownUser, 1);
+            continue;
+        };
+        let (allowed, breach) = tightest(input, user, granted[user], turns.len());
+        let jobs = grant.jobs.min(allowed);
+        if jobs < grant.jobs {
+            faults.quota(input.service, breach, grant.jobs - jobs);
+        }
+        granted[user] += jobs;
+        turns.extend(std::iter::repeat_n(user, jobs as usize));
+    }
+
+    let mut reasons = Vec::new();
+    for (user, text) in answer.reasons {
+        match index.get(&user) {
+            Some(&user) => reasons.push((user, harmless(&text))),
+            None => faults.quota(input.service, Breach::UnknownUser, 1),
+        }
+    }
+    reasons.sort_by_key(|(user, _)| *user);
+    reasons.dedup_by_key(|(user, _)| *user);
+    Checked { turns, reasons }
+}
+
+/// How many more jobs the user may get, and the invariant that bounds them.
+fn tightest(input: &QuotaInput<'_>, user: usize, to_user: u32, to_all: usize) -> (u32, Breach) {
+    let to_all = u32::try_from(to_all).unwrap_or(u32::MAX);
+    let user = &input.users[user];
+    let limits = input.limits;
+    let bounds = [
+        (user.placeable.saturating_sub(to_user), Breach::AbovePlaceable),
+        (limits.runs_per_user.saturating_sub(user.active).saturating_sub(to_user), Breach::AboveUserLimit),
+        (limits.max_runs.saturating_sub(input.active).saturating_sub(to_all), Breach::AboveServiceLimit),
+        (input.free_slots.saturating_sub(to_all), Breach::AboveFreeSlots),
+    ];
+    bounds
+        .into_iter()
+        .fold((u32::MAX, Breach::AbovePlaceable), |least, bound| if bound.0 < least.0 { bound } else { least })
+}
+
+/// A text that can be shown on one line: control characters become spaces, the end is cut.
+fn harmless(text: &str) -> String {
+    let mut end = text.len().min(MAX_REASON_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

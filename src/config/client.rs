@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use domain::Slots;
 
+use super::doors;
 use super::parse::{self, MAX_SECONDS};
 use super::resolve::Resolver;
 use super::settings::ClientSettings;
-use super::doors;
 
 /// Every setting of the client. After a mistake the values are of no use, and `resolver` knows of it.
 pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
     let doors = doors::client(resolver);
-    let data_dir = resolver.take("data_dir", parse::path).unwrap_or_default();
+    let data_dir = resolver.take_path("data_dir", "");
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let slots = resolver.take_or("slots", parse::whole(1..=Slots::MAX.into()), &cores.to_string()).unwrap_or_default();
     let labels = resolver.take("labels", parse::labels).unwrap_or_default();

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::mistakes::Origin;
-use super::resolve::{Given, Resolver};
+use super::resolve::{Given, NOT_SET, Resolver};
 use super::settings::ClusterKey;
 use super::{cluster_key, keys, parse};
 
@@ -44,6 +44,9 @@ fn open(resolver: &mut Resolver<'_>, also_beyond_loopback: impl Fn(&mut Resolver
             );
         }
         also_beyond_loopback(resolver, &given);
+    }
+    if key_file.is_none() {
+        resolver.in_force("cluster_key_file", NOT_SET.into(), Origin::Default);
     }
     Doors { listen, cluster_key: key_file.and_then(|file| cluster_key(resolver, file)) }
 }

@@ -43,7 +43,7 @@ impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         if let Some(value) = &self.value {
-            write!(f, " = {value:?}")?;
+            write!(f, " = {}", one_line(value))?;
         }
         match &self.origin {
             Origin::Default => {}
@@ -53,6 +53,11 @@ impl fmt::Display for Mistake {
         }
         write!(f, ": {}\n      {}", self.what, self.remedy)
     }
+}
+
+/// On a terminal a value must not move the cursor.
+fn one_line(value: &str) -> String {
+    value.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 /// All mistakes that were found; never empty.

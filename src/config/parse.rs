@@ -29,11 +29,10 @@ pub(super) fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, 
 
 /// Made absolute, so that it means the same wherever the process or its children go.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
-    let wrong = || "give a path".to_owned();
     if text.contains('\u{FFFD}') {
         return Err("give a path in UTF-8".into());
     }
-    std::path::absolute(text).map_err(|_| wrong())
+    std::path::absolute(text).map_err(|error| format!("give a path ({error})"))
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, String> {
@@ -57,9 +56,9 @@ pub(super) fn labels(text: &str) -> Result<Labels, String> {
 }
 
 pub(super) fn log_filter(text: &str) -> Result<String, String> {
-    crate::telemetry::check_filter(text).map(|()| text.to_owned()).map_err(|error| {
-        format!("give error, warn, info, debug, trace, or per module as in info,sqlx=warn ({error})")
-    })
+    crate::telemetry::check_filter(text)
+        .map(|()| text.to_owned())
+        .map_err(|error| format!("give error, warn, info, debug, trace, or per module as in info,sqlx=warn ({error})"))
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {

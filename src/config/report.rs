@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::json;
 
+use super::keys::Mode;
 use super::mistakes::Origin;
 
 /// Every setting with its value and origin, in the order of the tables. Holds no secrets.
@@ -21,6 +22,15 @@ pub struct Line {
 impl Report {
     pub(super) fn add(&mut self, name: String, value: String, origin: Origin) {
         self.0.push(Line { name, value, origin });
+    }
+
+    /// In the order of the mode's own settings; services follow.
+    pub(super) fn sort(&mut self, mode: &Mode) {
+        let place = |line: &Line| {
+            let name = line.name.strip_prefix(mode.table).and_then(|rest| rest.strip_prefix('.'));
+            mode.keys.iter().position(|key| Some(key.name) == name).unwrap_or(mode.keys.len())
+        };
+        self.0.sort_by_key(place);
     }
 
     /// An array of objects with `name`, `value` and `origin`.

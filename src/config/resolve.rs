@@ -1,7 +1,7 @@
 //! One value per setting out of the layers, with its origin, and every mistake on the way.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Value;
 
@@ -12,6 +12,9 @@ use super::mistakes::{Mistake, Mistakes, Origin, did_you_mean};
 use super::report::Report;
 use super::{InForce, parse};
 use crate::telemetry::{LogFormat, LogSettings};
+
+/// The report's word where no layer gives a value.
+pub(super) const NOT_SET: &str = "not set";
 
 /// What was given on the command line: texts by the name of their setting.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,10 +69,11 @@ impl<'a> Resolver<'a> {
             filter: self.take("log", parse::log_filter).unwrap_or_default(),
             format: self.take("log_format", parse::log_format).unwrap_or(LogFormat::Human),
         };
-        if self.mistakes.is_empty() {
-            return Ok(InForce { settings, log, report: self.report });
+        if !self.mistakes.is_empty() {
+            return Err(Mistakes(self.mistakes));
         }
-        Err(Mistakes(self.mistakes))
+        self.report.sort(self.mode);
+        Ok(InForce { settings, log, report: self.report })
     }
 
     /// The value of the highest layer that gives one, checked by `parse`. `None` where no layer gives one, where the
@@ -85,10 +89,23 @@ impl<'a> Resolver<'a> {
         parse: impl Fn(&str) -> Result<T, String>,
         computed: &str,
     ) -> Option<T> {
-        let given = self.given(name).or_else(|| default(name, computed))?;
+        let Some(given) = self.given(name).or_else(|| default(name, computed)) else {
+            self.in_force(name, NOT_SET.into(), Origin::Default);
+            return None;
+        };
         let value = self.parse(&given, parse)?;
         self.in_force(name, given.text, given.origin);
         Some(value)
+    }
+
+    /// Like [`Self::take_or`], for a path. It becomes absolute, so that it means the same wherever this process or its
+    /// children go.
+    pub(super) fn take_path(&mut self, name: &str, computed: &str) -> PathBuf {
+        let given = self.given(name).or_else(|| default(name, computed));
+        let Some(given) = given else { return PathBuf::new() };
+        let Some(path) = self.parse(&given, parse::path) else { return PathBuf::new() };
+        self.in_force(name, path.display().to_string(), given.origin);
+        path
     }
 
     /// Notes for the report what a setting of this mode is.

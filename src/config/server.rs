@@ -10,9 +10,9 @@ use super::{doors, services};
 /// Every setting of the server. After a mistake the values are of no use, and `resolver` knows of it.
 pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
     let doors = doors::server(resolver);
-    let data_dir = resolver.take("data_dir", parse::path).unwrap_or_default();
+    let data_dir = resolver.take_path("data_dir", "");
     let in_data_dir = data_dir.join("orchestrator.sqlite").display().to_string();
-    let db_path = resolver.take_or("db_path", parse::path, &in_data_dir).unwrap_or_default();
+    let db_path = resolver.take_path("db_path", &in_data_dir);
     let max_age = resolver.take("max_age_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     let max_upload_bytes = resolver.take("max_upload_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
     let download_contract = resolver.take("download_contract", parse::contract).unwrap_or(DownloadContract::Seed);

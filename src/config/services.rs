@@ -176,7 +176,7 @@ impl Service<'_> {
         let Some(set) = self.variables.values().next().cloned() else { return };
         resolver.wrong(
             &set,
-            format!("service {} is incomplete: {missing} is not set", self.name),
+            format!("service {} is incomplete without {missing}", self.name),
             format!("set {missing}, or name its clients as [service.{}] clients in the file", self.name),
         );
     }

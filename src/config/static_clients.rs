@@ -22,7 +22,12 @@ impl Clients {
         let Some(name) = resolver.parse(base, |text| client_name(&url(text)?)) else { return };
         let call = |path: &str| format!("{name}/{path}");
         let (submit_url, retrieve_url, kill_url) = (call("submit"), call("retrieve"), Some(call("kill")));
-        self.add(resolver, base, service, StaticClient { name, services: BTreeSet::new(), submit_url, retrieve_url, kill_url });
+        self.add(
+            resolver,
+            base,
+            service,
+            StaticClient { name, services: BTreeSet::new(), submit_url, retrieve_url, kill_url },
+        );
     }
 
     /// A client by the addresses of its three calls, as the predecessor's variables name it.
@@ -40,7 +45,12 @@ impl Clients {
         let kill_url = terminate.map(|terminate| resolver.parse(terminate, trimmed));
         if let (Some(name), Some(submit_url), Some(retrieve_url)) = (name, submit_url, retrieve_url) {
             let kill_url = kill_url.flatten();
-            self.add(resolver, upload, service, StaticClient { name, services: BTreeSet::new(), submit_url, retrieve_url, kill_url });
+            self.add(
+                resolver,
+                upload,
+                service,
+                StaticClient { name, services: BTreeSet::new(), submit_url, retrieve_url, kill_url },
+            );
         }
     }
 

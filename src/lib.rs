@@ -1,7 +1,9 @@
 //! job-orchestrator: two applications, server and client, on shared floors.
 
+pub mod cli;
 pub mod config;
 pub mod files;
 pub mod protocol;
 pub mod runtime;
 pub mod server;
+pub mod telemetry;

@@ -1,0 +1,35 @@
+//! The client's settings.
+
+use std::num::NonZero;
+use std::thread;
+use std::time::Duration;
+
+use domain::Slots;
+
+use super::doors;
+use super::parse::{self, MAX_SECONDS};
+use super::resolve::Resolver;
+use super::settings::ClientSettings;
+
+/// Every setting of the client. After a mistake the values are of no use, and `resolver` knows of it.
+pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
+    let doors = doors::client(resolver);
+    let data_dir = resolver.take_path("data_dir", "");
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let slots = resolver.take_or("slots", parse::whole(1..=Slots::MAX.into()), &cores.to_string()).unwrap_or_default();
+    let labels = resolver.take("labels", parse::labels).unwrap_or_default();
+    let kill_grace = resolver.take("kill_grace_seconds", parse::whole(0..=3600)).unwrap_or_default();
+    let max_result_bytes = resolver.take("max_result_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
+    let shutdown = resolver.take("shutdown_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
+    ClientSettings {
+        listen: doors.listen,
+        data_dir,
+        // Not above Slots::MAX, which is a u32.
+        slots: slots as u32,
+        labels,
+        cluster_key: doors.cluster_key,
+        kill_grace: Duration::from_secs(kill_grace),
+        max_result_bytes,
+        shutdown: Duration::from_secs(shutdown),
+    }
+}

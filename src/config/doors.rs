@@ -1,0 +1,87 @@
+//! Where a process listens, and what must be given before that is beyond loopback. A client runs strangers' code, and
+//! a server hands out everybody's results: neither opens by accident.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::mistakes::Origin;
+use super::resolve::{Given, NOT_SET, Resolver};
+use super::settings::ClusterKey;
+use super::{cluster_key, keys, parse};
+
+pub(super) struct Doors {
+    pub listen: SocketAddr,
+    pub cluster_key: Option<ClusterKey>,
+}
+
+/// Beyond loopback a client needs the key.
+pub(super) fn client(resolver: &mut Resolver<'_>) -> Doors {
+    open(resolver, |_, _| {})
+}
+
+/// Beyond loopback a server needs the key, and a word that everybody may come in.
+pub(super) fn server(resolver: &mut Resolver<'_>) -> Doors {
+    let allowed = resolver.take("allow_anonymous", parse::switch).unwrap_or_default();
+    open(resolver, |resolver, listen| {
+        if !allowed {
+            resolver.wrong(
+                listen,
+                "other machines can reach this address, and everybody there could submit and read jobs",
+                "give --allow-anonymous if that is meant, or listen on 127.0.0.1",
+            );
+        }
+    })
+}
+
+fn open(resolver: &mut Resolver<'_>, also_beyond_loopback: impl Fn(&mut Resolver<'_>, &Given)) -> Doors {
+    let (listen, given) = listen(resolver);
+    let key_file = resolver.given("cluster_key_file");
+    if !listen.ip().is_loopback() {
+        if key_file.is_none() {
+            resolver.wrong(
+                &given,
+                "other machines can reach this address, and without a key anybody there could run code here",
+                "give --cluster-key FILE (job-orchestrator cluster-key FILE makes one) or listen on 127.0.0.1",
+            );
+        }
+        also_beyond_loopback(resolver, &given);
+    }
+    if key_file.is_none() {
+        resolver.in_force("cluster_key_file", NOT_SET.into(), Origin::Default);
+    }
+    Doors { listen, cluster_key: key_file.and_then(|file| cluster_key(resolver, file)) }
+}
+
+/// The address. Where only the file or the default gives one, the predecessor's PORT changes its port.
+fn listen(resolver: &mut Resolver<'_>) -> (SocketAddr, Given) {
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut given = resolver.given("listen").unwrap_or_else(|| Given {
+        name: "listen".into(),
+        text: nowhere.to_string(),
+        origin: Origin::Default,
+    });
+    let Some(mut address) = resolver.parse(&given, parse::address) else { return (nowhere, given) };
+    if matches!(given.origin, Origin::Default | Origin::File(_))
+        && let Some(variable) = resolver.variable_named(keys::PORT_VARIABLE)
+        && let Some(port) = resolver.parse(&variable, parse::port)
+    {
+        address.set_port(port);
+        given = Given { text: address.to_string(), ..variable };
+    }
+    resolver.in_force("listen", address.to_string(), given.origin.clone());
+    (address, given)
+}
+
+fn cluster_key(resolver: &mut Resolver<'_>, given: Given) -> Option<ClusterKey> {
+    let path = resolver.parse(&given, parse::path)?;
+    match cluster_key::read(&path) {
+        Ok(key) => {
+            let shown = format!("set (file {})", path.display());
+            resolver.in_force("cluster_key_file", shown, given.origin);
+            Some(key)
+        }
+        Err(error) => {
+            resolver.wrong(&given, "the key cannot be used", error.to_string());
+            None
+        }
+    }
+}

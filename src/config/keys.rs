@@ -1,0 +1,269 @@
+//! Which settings there are: the one table that flags, help, environment, file and defaults are made from.
+
+/// What kind of value a setting has, which decides how it is written on the command line and in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    /// A whole number.
+    Number,
+    /// A flag without value; `true` or `false` elsewhere.
+    Switch,
+    /// A repeated flag, a comma-separated variable, a table in the file.
+    Labels,
+}
+
+/// One setting of a mode.
+#[derive(Debug)]
+pub struct Key {
+    /// Its key in the mode's table of the file, and its name in reports.
+    pub name: &'static str,
+    /// Without the dashes.
+    pub flag: &'static str,
+    /// Environment variables, the first that is set counts. The predecessor's names come last.
+    pub variables: &'static [&'static str],
+    pub kind: Kind,
+    /// What stands for the value in the help.
+    pub value_name: &'static str,
+    /// Written as in the environment. Empty: not set, or computed from the machine or from other settings.
+    pub default: &'static str,
+    pub help: &'static str,
+}
+
+/// The settings of one mode and the file's table they are in.
+#[derive(Debug)]
+pub struct Mode {
+    pub table: &'static str,
+    pub keys: &'static [Key],
+}
+
+pub const SERVER: &Mode = &Mode {
+    table: "server",
+    keys: &[
+        Key {
+            name: "listen",
+            flag: "listen",
+            variables: &["ORCHESTRATOR_LISTEN"],
+            kind: Kind::Text,
+            value_name: "ADDRESS:PORT",
+            default: "127.0.0.1:5000",
+            help: "Where to listen. The predecessor listened on 0.0.0.0; this one stays on loopback until told otherwise: \
+                   an address beyond it needs --cluster-key and --allow-anonymous. The variable PORT changes the port only",
+        },
+        Key {
+            name: "data_dir",
+            flag: "data-dir",
+            variables: &["ORCHESTRATOR_DATA_DIR", "DATA_PATH"],
+            kind: Kind::Text,
+            value_name: "DIR",
+            default: "orchestrator-data/server",
+            help: "Where uploads and results are kept. One process at a time",
+        },
+        Key {
+            name: "db_path",
+            flag: "db-path",
+            variables: &["ORCHESTRATOR_DB_PATH", "DB_PATH"],
+            kind: Kind::Text,
+            value_name: "FILE",
+            default: "",
+            help: "The database file. Without it orchestrator.sqlite in the data directory",
+        },
+        Key {
+            name: "max_age_seconds",
+            flag: "max-age-seconds",
+            variables: &["ORCHESTRATOR_MAX_AGE_SECONDS", "MAX_AGE"],
+            kind: Kind::Number,
+            value_name: "SECONDS",
+            default: "864000",
+            help: "How long an ended job's files are kept",
+        },
+        Key {
+            name: "max_upload_bytes",
+            flag: "max-upload-bytes",
+            variables: &["ORCHESTRATOR_MAX_UPLOAD_BYTES"],
+            kind: Kind::Number,
+            value_name: "BYTES",
+            default: "419430400",
+            help: "The largest upload, all its files together",
+        },
+        Key {
+            name: "download_contract",
+            flag: "download-contract",
+            variables: &["ORCHESTRATOR_DOWNLOAD_CONTRACT"],
+            kind: Kind::Text,
+            value_name: "seed|v2",
+            default: "seed",
+            help: "Which generation of the predecessor's GET /download/{id} is spoken. seed: 202 while the job runs, 204 \
+                   without results; v2: always 200",
+        },
+        CLUSTER_KEY,
+        Key {
+            name: "allow_anonymous",
+            flag: "allow-anonymous",
+            variables: &["ORCHESTRATOR_ALLOW_ANONYMOUS"],
+            kind: Kind::Switch,
+            value_name: "",
+            default: "false",
+            help: "Let everybody who reaches the address submit and read jobs. Needed beyond loopback",
+        },
+        Key {
+            name: "reserve_after_seconds",
+            flag: "reserve-after-seconds",
+            variables: &["ORCHESTRATOR_RESERVE_AFTER_SECONDS"],
+            kind: Kind::Number,
+            value_name: "SECONDS",
+            default: "600",
+            help: "How long a job waits because of its size before a client is kept free for it",
+        },
+        Key {
+            name: "lost_after_seconds",
+            flag: "lost-after-seconds",
+            variables: &["ORCHESTRATOR_LOST_AFTER_SECONDS"],
+            kind: Kind::Number,
+            value_name: "SECONDS",
+            default: "300",
+            help: "How long a client may be silent before its jobs are given to others",
+        },
+        SHUTDOWN,
+        LOG,
+        LOG_FORMAT,
+    ],
+};
+
+pub const CLIENT: &Mode = &Mode {
+    table: "client",
+    keys: &[
+        Key {
+            name: "listen",
+            flag: "listen",
+            variables: &["ORCHESTRATOR_LISTEN"],
+            kind: Kind::Text,
+            value_name: "ADDRESS:PORT",
+            default: "127.0.0.1:9000",
+            help: "Where to listen. The predecessor listened on 0.0.0.0; this one stays on loopback until told otherwise: \
+                   a client runs strangers' code, so an address beyond it needs --cluster-key. The variable PORT changes \
+                   the port only",
+        },
+        Key {
+            name: "data_dir",
+            flag: "data-dir",
+            variables: &["ORCHESTRATOR_DATA_DIR", "DATA_PATH"],
+            kind: Kind::Text,
+            value_name: "DIR",
+            default: "orchestrator-data/client",
+            help: "Where jobs run and results wait to be fetched. One process at a time",
+        },
+        Key {
+            name: "slots",
+            flag: "slots",
+            variables: &["ORCHESTRATOR_SLOTS"],
+            kind: Kind::Number,
+            value_name: "N",
+            default: "",
+            help: "How many jobs of one slot run at once. Without it one for each core",
+        },
+        Key {
+            name: "labels",
+            flag: "label",
+            variables: &["ORCHESTRATOR_LABELS"],
+            kind: Kind::Labels,
+            value_name: "KEY=VALUE",
+            default: "",
+            help: "What this machine has, for jobs that require it: --label gpu --label memory_gb=64. Repeatable; \
+                   comma-separated in the variable",
+        },
+        Key {
+            name: "kill_grace_seconds",
+            flag: "kill-grace-seconds",
+            variables: &["ORCHESTRATOR_KILL_GRACE_SECONDS"],
+            kind: Kind::Number,
+            value_name: "SECONDS",
+            default: "5",
+            help: "From TERM to KILL for what is left of an ended or killed job",
+        },
+        Key {
+            name: "max_result_bytes",
+            flag: "max-result-bytes",
+            variables: &["ORCHESTRATOR_MAX_RESULT_BYTES"],
+            kind: Kind::Number,
+            value_name: "BYTES",
+            default: "10000000000",
+            help: "The largest result of one job, before packing",
+        },
+        CLUSTER_KEY,
+        SHUTDOWN,
+        LOG,
+        LOG_FORMAT,
+    ],
+};
+
+const CLUSTER_KEY: Key = Key {
+    name: "cluster_key_file",
+    flag: "cluster-key",
+    variables: &["ORCHESTRATOR_CLUSTER_KEY_FILE"],
+    kind: Kind::Text,
+    value_name: "FILE",
+    default: "",
+    help: "The file with the key that server and clients share; `job-orchestrator cluster-key FILE` makes one",
+};
+
+const SHUTDOWN: Key = Key {
+    name: "shutdown_seconds",
+    flag: "shutdown-seconds",
+    variables: &["ORCHESTRATOR_SHUTDOWN_SECONDS"],
+    kind: Kind::Number,
+    value_name: "SECONDS",
+    // Docker kills 10 s after its TERM.
+    default: "8",
+    help: "How long a stopping process finishes what it has begun. A second TERM ends it at once",
+};
+
+const LOG: Key = Key {
+    name: "log",
+    flag: "log",
+    variables: &["ORCHESTRATOR_LOG"],
+    kind: Kind::Text,
+    value_name: "FILTER",
+    default: "info",
+    help: "What is logged to stderr: error, warn, info, debug, trace, or per module as in info,sqlx=warn",
+};
+
+const LOG_FORMAT: Key = Key {
+    name: "log_format",
+    flag: "log-format",
+    variables: &["ORCHESTRATOR_LOG_FORMAT"],
+    kind: Kind::Text,
+    value_name: "human|json",
+    default: "human",
+    help: "How the log is written",
+};
+
+/// Names the configuration file.
+pub const CONFIG_FLAG: &str = "config";
+pub const CONFIG_VARIABLE: &str = "ORCHESTRATOR_CONFIG";
+/// The server that `submit`, `status` and `download` talk to.
+pub const SERVER_VARIABLE: &str = "ORCHESTRATOR_SERVER";
+/// The predecessor's variable for the port; ours is the whole address.
+pub const PORT_VARIABLE: &str = "PORT";
+
+/// Every variable with our prefix that means something to one of the commands.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    let of_modes = [SERVER, CLIENT].into_iter().flat_map(|mode| mode.keys).flat_map(|key| key.variables).copied();
+    of_modes.chain([CONFIG_VARIABLE, SERVER_VARIABLE]).filter(|name| name.starts_with("ORCHESTRATOR_"))
+}
+
+/// The keys of `[service.NAME]`; in the environment `SERVICE_<NAME>_` and the key in capitals.
+pub(super) mod service {
+    pub const RUNS_PER_USER: &str = "runs_per_user";
+    pub const MAX_RUNS: &str = "max_runs";
+    pub const DOWNLOAD_CONTRACT: &str = "download_contract";
+    /// Only in the file: base URLs of clients.
+    pub const CLIENTS: &str = "clients";
+    /// Only in the environment: the predecessor's way to name one client by its three calls.
+    pub const UPLOAD_URL: &str = "upload_url";
+    pub const DOWNLOAD_URL: &str = "download_url";
+    pub const TERMINATE_URL: &str = "terminate_url";
+
+    pub const IN_FILE: [&str; 4] = [RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT, CLIENTS];
+    pub const IN_ENVIRONMENT: [&str; 6] =
+        [UPLOAD_URL, DOWNLOAD_URL, TERMINATE_URL, RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT];
+}

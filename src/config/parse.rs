@@ -1,0 +1,70 @@
+//! From a text to a value, the same for every layer. The error says what a right value looks like.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use domain::Labels;
+
+use super::settings::DownloadContract;
+use crate::telemetry::LogFormat;
+
+/// The longest time a setting may give: 30 years, far from any overflow.
+pub(super) const MAX_SECONDS: u64 = 1_000_000_000;
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:5000 or [::1]:5000".into())
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "give a port from 0 to 65535".into())
+}
+
+pub(super) fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> {
+    move |text| match text.trim().parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("give a whole number from {} to {}", range.start(), range.end())),
+    }
+}
+
+/// Made absolute, so that it means the same wherever the process or its children go.
+pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+    if text.contains('\u{FFFD}') {
+        return Err("give a path in UTF-8".into());
+    }
+    std::path::absolute(text).map_err(|error| format!("give a path ({error})"))
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "yes" | "1" => Ok(true),
+        "false" | "no" | "0" => Ok(false),
+        _ => Err("give true or false".into()),
+    }
+}
+
+pub(super) fn contract(text: &str) -> Result<DownloadContract, String> {
+    match text {
+        "seed" => Ok(DownloadContract::Seed),
+        "v2" => Ok(DownloadContract::V2),
+        _ => Err("give seed or v2".into()),
+    }
+}
+
+pub(super) fn labels(text: &str) -> Result<Labels, String> {
+    text.parse().map_err(|error: domain::labels::LabelError| error.to_string())
+}
+
+pub(super) fn log_filter(text: &str) -> Result<String, String> {
+    crate::telemetry::check_filter(text)
+        .map(|()| text.to_owned())
+        .map_err(|error| format!("give error, warn, info, debug, trace, or per module as in info,sqlx=warn ({error})"))
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("give human or json".into()),
+    }
+}

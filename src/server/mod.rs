@@ -1,4 +1,11 @@
 //! The server application: takes jobs, keeps them, gives them to clients, serves what came of them.
+//!
+//! Two entrances, `api` (somebody asks) and `loops` (time passed or something woke), over the same `operations`. They
+//! never call each other: they meet in the store's transactions and in `Wakes`.
 
+pub mod api;
+pub mod loops;
+pub mod operations;
+pub mod parts;
 pub mod remote;
 pub mod wakes;

@@ -81,7 +81,7 @@ impl Problem {
     }
 
     /// What the router, or a framework's parameter check, refused.
-    pub async fn from_framework(error: poem::Error) -> Response {
+    pub fn from_framework(error: &poem::Error) -> Self {
         let status = error.status();
         let code = match status {
             StatusCode::NOT_FOUND => "no-such-address",
@@ -92,7 +92,6 @@ impl Problem {
         };
         Self::new(status, code, error.to_string())
             .remedy("see /swagger-ui/ for the addresses and what they take")
-            .into_response()
     }
 }
 

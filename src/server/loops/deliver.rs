@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{AssignmentId, Event};
-use store::{ClientWork, JobRow, StoreError};
+use store::{ClientWork, JobRow, Report, StoreError};
 
 use crate::protocol::Submission;
 use crate::runtime::{Group, Loop, Next};
@@ -175,7 +175,7 @@ impl Delivery {
         }
         match self.send().await {
             Ok(remote_number) => {
-                self.parts.store.delivered(self.assignment, remote_number).await?;
+                self.report(Event::Delivered, None, remote_number).await?;
                 Ok(Outcome::Done)
             }
             Err(error) => self.failed(error).await,
@@ -183,7 +183,7 @@ impl Delivery {
     }
 
     async fn send(&self) -> Result<Option<i64>, RemoteError> {
-        let directory = self.parts.places.payload(&self.row.payload);
+        let directory = self.parts.places.payload(self.row.payload.as_str());
         let payload = Payload::open(directory.clone()).await.map_err(|source| RemoteError::Payload {
             call: "submit",
             path: directory.display().to_string(),
@@ -195,9 +195,9 @@ impl Delivery {
                     assignment: self.assignment,
                     job: self.row.id,
                     attempt: self.row.progress.attempt,
-                    user: self.row.user,
-                    service: self.row.service.clone(),
-                    slots: self.row.slots.get(),
+                    user: self.row.request.user,
+                    service: self.row.request.service.clone(),
+                    slots: self.row.request.slots.get(),
                 };
                 client.submit(&submission, payload).await.map(|()| None)
             }
@@ -218,8 +218,8 @@ impl Delivery {
             RemoteError::Unreachable { .. } | RemoteError::Broken { .. } => match &self.speaker {
                 Speaker::Modern(..) => Ok(Outcome::Unknown),
                 Speaker::Predecessor(_) => {
-                    self.parts.store.delivered(self.assignment, None).await?;
-                    self.parts.store.apply(self.assignment, Event::ContactLost, Some(note)).await?;
+                    self.report(Event::Delivered, None, None).await?;
+                    self.report(Event::ContactLost, Some(note), None).await?;
                     Ok(Outcome::Done)
                 }
             },
@@ -233,8 +233,13 @@ impl Delivery {
     }
 
     async fn not_delivered(&self, note: &str) -> Result<Outcome, StoreError> {
-        self.parts.store.apply(self.assignment, Event::NotDelivered, Some(note.to_owned())).await?;
+        self.report(Event::NotDelivered, Some(note.to_owned()), None).await?;
         self.parts.wakes.dispatch.wake();
         Ok(Outcome::Done)
+    }
+
+    async fn report(&self, event: Event, note: Option<String>, remote_number: Option<i64>) -> Result<(), StoreError> {
+        let report = Report { note, remote_number, ..Report::new(self.assignment, event) };
+        self.parts.store.apply(report).await.map(drop)
     }
 }

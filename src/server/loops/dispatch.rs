@@ -1,8 +1,8 @@
 //! Whose turn it is and where: one snapshot, the schedule core, one assigning transaction.
 
-use domain::AssignmentId;
 use domain::schedule::decide::{ScheduleSettings, decide};
 use domain::schedule::policies::Policies;
+use domain::{AssignmentId, Placement};
 use store::{Proposal, StoreError};
 
 use crate::runtime::{Loop, Next};
@@ -39,8 +39,12 @@ impl Loop for Dispatch {
 
     async fn run_once(&mut self) -> Result<Next, DispatchError> {
         let settings = ScheduleSettings { reserve_after: self.parts.settings.reserve_after };
-        let decision = decide(&self.parts.store.snapshot(), self.policies.as_ref(), &settings);
-        self.parts.store.put_reasons(decision.reasons);
+        let decision = decide(&self.parts.store.snapshot(), self.policies.as_ref(), settings);
+        for fault in &decision.faults {
+            tracing::warn!(?fault, "a policy's answer was not followed");
+        }
+        let reasons = decision.reasons.into_iter();
+        self.parts.store.put_reasons(reasons.map(|left| (left.service, left.user, left.shape, left.reason)).collect());
         if decision.placements.is_empty() {
             return Ok(Next::WhenWoken);
         }
@@ -48,14 +52,16 @@ impl Loop for Dispatch {
         for (job, client) in decision.placements {
             let mut random = [0; 16];
             getrandom::fill(&mut random)?;
-            proposals.push(Proposal { job, client, assignment: AssignmentId::from_random(random) });
+            let assignment = AssignmentId::from_random(random);
+            proposals.push(Proposal { job, placement: Placement { assignment, client } });
         }
         let outcomes = self.parts.store.assign(proposals.clone()).await?;
-        for (proposal, outcome) in proposals.iter().zip(outcomes) {
+        for (Proposal { job, placement }, outcome) in proposals.iter().zip(outcomes) {
+            let client = &placement.client;
             match outcome {
-                Ok(()) => self.parts.wakes.deliver(&proposal.client).wake(),
+                Ok(()) => self.parts.wakes.deliver(client).wake(),
                 // The world moved between snapshot and transaction: the next round sees it as it is.
-                Err(refusal) => tracing::debug!(job.id = %proposal.job, client.id = %proposal.client, %refusal, "not assigned"),
+                Err(refusal) => tracing::debug!(job.id = %job, client.id = %client, %refusal, "not assigned"),
             }
         }
         Ok(Next::Again)

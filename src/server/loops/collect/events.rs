@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use domain::{AssignmentId, Event, Status};
-use store::{ActiveAssignment, StoreError};
+use store::{ActiveAssignment, Report, StoreError};
 
 use super::fetch::{Fetch, Fetched};
 use super::{Round, RoundError};
@@ -96,7 +96,8 @@ impl Listener {
             }
             let _unknown_there = client.kill(item.assignment).await;
             tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, "the client no longer knows the job");
-            changes.push((item.assignment, Event::DeclaredLost, Some("the client no longer knows it".to_owned())));
+            let note = Some("the client no longer knows it".to_owned());
+            changes.push(Report { note, ..Report::new(item.assignment, Event::DeclaredLost) });
         }
         if !changes.is_empty() {
             self.parts.store.apply_all(changes).await?;
@@ -117,12 +118,12 @@ impl Listener {
             };
             match what {
                 What::Held => {
-                    changes.push((assignment, Event::Delivered, None));
+                    changes.push(Report::new(assignment, Event::Delivered));
                     if *status == Status::Unknown {
-                        changes.push((assignment, Event::ContactRegained { started: false }, None));
+                        changes.push(Report::new(assignment, Event::ContactRegained { started: false }));
                     }
                 }
-                What::Started => changes.push((assignment, Event::Started, None)),
+                What::Started => changes.push(Report::new(assignment, Event::Started)),
                 What::Ended { end, duration_ms } => {
                     self.open.insert(seq, assignment);
                     if self.fetching.insert(assignment) {
@@ -142,7 +143,7 @@ impl Listener {
         Ok(())
     }
 
-    async fn record(&self, changes: Vec<(AssignmentId, Event, Option<String>)>) -> Result<(), StoreError> {
+    async fn record(&self, changes: Vec<Report>) -> Result<(), StoreError> {
         if !changes.is_empty() {
             self.parts.store.apply_all(changes).await?;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{AssignmentId, End, Event};
 use futures_util::TryStreamExt;
-use store::StoreError;
+use store::{Report, StoreError};
 
 use crate::files::durable;
 use crate::server::operations::pool::Member;
@@ -67,8 +67,9 @@ impl Fetch {
             End::CutOff => None,
             _ => Some(self.results().await?),
         };
-        let note = format!("{} ms on the client", self.duration_ms);
-        self.parts.store.ended(self.assignment, self.end.clone(), bytes, Some(note)).await?;
+        let note = Some(format!("{} ms on the client", self.duration_ms));
+        let ended = Report::new(self.assignment, Event::Ended(self.end.clone()));
+        self.parts.store.apply(Report { note, result_bytes: bytes, ..ended }).await?;
         self.parts.wakes.dispatch.wake();
         self.parts.wakes.retention.wake();
         Ok(())
@@ -86,8 +87,8 @@ impl Fetch {
         tracing::warn!(assignment = %self.assignment, client.id = %self.member.client.name, %error, "results not fetched; repeating");
         let lost = matches!(error, FetchError::Remote(error) if error.code() == Some("no-such-assignment"));
         let event = if lost { Event::DeclaredLost } else { Event::ContactLost };
-        let note = Some(error.to_string());
-        if let Err(error) = self.parts.store.apply(self.assignment, event, note).await {
+        let report = Report { note: Some(error.to_string()), ..Report::new(self.assignment, event) };
+        if let Err(error) = self.parts.store.apply(report).await {
             tracing::error!(assignment = %self.assignment, %error, "cannot record that results are missing");
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::{Event, Status};
-use store::StoreError;
+use store::{Report, StoreError};
 
 use crate::runtime::{Loop, Next};
 use crate::server::operations::pool::{Contact, Member, MeetError, Verdict};
@@ -98,14 +98,15 @@ impl Collect {
             Verdict::JobsLost => (Event::DeclaredLost, |status| status != Status::Processing),
         };
         let active = self.parts.store.client_work(&self.member.client.name).active;
+        let report = |assignment, event| Report { note: Some(error.to_string()), ..Report::new(assignment, event) };
         let mut changes: Vec<_> = active
             .iter()
             .filter(|item| touched(item.status))
-            .map(|item| (item.assignment, event.clone(), Some(error.to_string())))
+            .map(|item| report(item.assignment, event.clone()))
             .collect();
         if verdict == Verdict::JobsLost {
             let processing = active.iter().filter(|item| item.status == Status::Processing);
-            changes.extend(processing.map(|item| (item.assignment, Event::NotDelivered, Some(error.to_string()))));
+            changes.extend(processing.map(|item| report(item.assignment, Event::NotDelivered)));
         }
         if !changes.is_empty() {
             self.parts.store.apply_all(changes).await?;

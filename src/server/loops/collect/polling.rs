@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::{AssignmentId, End, Event, Status};
 use futures_util::TryStreamExt;
 use reqwest::Response;
-use store::ActiveAssignment;
+use store::{ActiveAssignment, Report};
 
 use super::{Round, RoundError};
 use crate::files::{durable, zip};
@@ -119,7 +119,8 @@ impl Poller {
             }
             Origin::Ours { bytes } => {
                 let exit = exit.ok().flatten().and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok());
-                self.parts.store.ended(item.assignment, end(exit), Some(bytes), None).await?;
+                let ended = Report::new(item.assignment, Event::Ended(end(exit)));
+                self.parts.store.apply(Report { result_bytes: Some(bytes), ..ended }).await?;
                 self.parts.wakes.dispatch.wake();
                 self.parts.wakes.retention.wake();
                 Ok(())
@@ -136,7 +137,8 @@ impl Poller {
     }
 
     async fn record(&self, item: &ActiveAssignment, event: Event, note: &str) -> Result<(), RoundError> {
-        self.parts.store.apply(item.assignment, event, Some(note.to_owned())).await?;
+        let report = Report { note: Some(note.to_owned()), ..Report::new(item.assignment, event) };
+        self.parts.store.apply(report).await?;
         self.parts.wakes.dispatch.wake();
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use domain::{ClientState, JobId, JobRequest, Labels, Requires, ServiceName, Slots, UserId};
-use store::{NewJob, StoreError};
+use store::{NewJob, PayloadKey, StoreError};
 
 use crate::files::upload::{Part, Payload, Upload, UploadError};
 use crate::runtime::OnEnd;
@@ -59,7 +59,7 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<JobId, AcceptEr
     accepted.ok().flatten().unwrap_or(Err(AcceptError::BrokenOff))
 }
 
-async fn finish(parts: Parts, payload: Payload, key: String, request: JobRequest) -> Result<JobId, AcceptError> {
+async fn finish(parts: Parts, payload: Payload, key: PayloadKey, request: JobRequest) -> Result<JobId, AcceptError> {
     let stored = payload.finish_durable().await?;
     let job = parts.store.accept(NewJob { request, payload: key, payload_bytes: stored.bytes() }).await?;
     stored.keep();

@@ -54,7 +54,7 @@ pub async fn results(parts: &Parts, job: &JobRow) -> Result<Results, ResultsErro
     if job.status() == Status::Cleaned {
         return Err(ResultsError::Cleaned);
     }
-    let assignment = job.result.ok_or(ResultsError::None)?;
+    let assignment = job.result().ok_or(ResultsError::None)?;
     let path = parts.places.result(assignment);
     let opened = async {
         let file = File::open(&path).await?;
@@ -76,7 +76,7 @@ pub async fn partial(parts: &Parts, job: &JobRow) -> Result<ZipStream, ResultsEr
         return Err(ResultsError::Cleaned);
     }
     let Some(placement) = job.progress.state.placement().filter(|_| job.status() != Status::Processing) else {
-        return Ok(Box::pin(zip::stream(parts.places.payload(&job.payload), None)));
+        return Ok(Box::pin(zip::stream(parts.places.payload(job.payload.as_str()), None)));
     };
     let speaker = parts.pool.member(&placement.client).and_then(|member| member.speaker());
     let response = match speaker.ok_or(ResultsError::Silent)? {

@@ -1,0 +1,3 @@
+//! Builds the parts of an application from their settings, starts them, and lets them end.
+
+pub mod server;

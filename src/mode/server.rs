@@ -1,0 +1,122 @@
+//! `server`: builds the parts from their settings, starts them, and lets them end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use domain::Limits;
+use domain::schedule::Native;
+use poem::listener::{Acceptor, Listener, TcpListener};
+use store::{Store, StoreOptions};
+
+use crate::config::settings::ServerSettings;
+use crate::runtime::{DataDirLock, Deadline, OnEnd, Tasks, Wake, terminated};
+use crate::server::api;
+use crate::server::loops::collect::Collect;
+use crate::server::loops::deliver::Deliver;
+use crate::server::loops::dispatch::Dispatch;
+use crate::server::loops::retention::Retention;
+use crate::server::operations::pool::Pool;
+use crate::server::parts::{Parts, Places};
+use crate::server::remote::Remotes;
+use crate::server::wakes::Wakes;
+
+/// The safety net below the wakes.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Connections that only read the database.
+const READERS: u32 = 4;
+
+/// A server that listens.
+pub struct Running {
+    pub address: std::net::SocketAddr,
+    tasks: Tasks,
+    store: Store,
+    shutdown: Duration,
+    _lock: DataDirLock,
+}
+
+/// Runs a server until it is told to end.
+///
+/// # Errors
+/// A part cannot be started, or ended when it must not.
+pub async fn run(settings: ServerSettings) -> anyhow::Result<()> {
+    let running = start(settings).await?;
+    tokio::select! {
+        signal = terminated() => signal.context("signal handlers cannot be installed")?,
+        () = running.tasks.stop().cancelled() => anyhow::bail!("a part of the server ended; see the log"),
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// Starts a server; it answers once this returns.
+///
+/// # Errors
+/// The data directory is in use or cannot be written, the database cannot be opened, or the address is taken.
+pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
+    let settings = Arc::new(settings);
+    let data_dir = &settings.data_dir;
+    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+    let lock = DataDirLock::acquire(data_dir, "server")?;
+    let places = Places::new(data_dir.clone());
+    places.prepare().with_context(|| format!("cannot write to the data directory {}", data_dir.display()))?;
+
+    let tasks = Tasks::default();
+    let options = StoreOptions { path: settings.db_path.clone(), readers: READERS };
+    let (store, writer) = Store::open(options)
+        .await
+        .with_context(|| format!("cannot open the database {}", settings.db_path.display()))?;
+    tasks.spawn("store writer", OnEnd::Fatal, writer.run());
+    let limits = |service: &crate::config::settings::ServiceSettings| -> Limits { service.limits };
+    store.configure(settings.services.iter().map(|(name, service)| (name.clone(), limits(service))).collect());
+
+    let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned())
+        .context("the HTTP client cannot be set up")?;
+    let pool = Arc::new(Pool::open(&settings, &remotes, &store).await?);
+    let wakes = Wakes::default();
+    let parts = Parts { settings: settings.clone(), store: store.clone(), pool, wakes, tasks: tasks.clone(), places };
+
+    let acceptor = TcpListener::bind(settings.listen)
+        .into_acceptor()
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = *acceptor
+        .local_addr()
+        .first()
+        .and_then(|address| address.as_socket_addr())
+        .context("the listener has no address")?;
+    start_loops(&parts);
+    let routes = api::routes(&parts);
+    let stop = tasks.stop().clone();
+    let shutdown = settings.shutdown;
+    tasks.spawn("http", OnEnd::Fatal, async move {
+        let server = poem::Server::new_with_acceptor(acceptor);
+        server.run_with_graceful_shutdown(routes, stop.cancelled_owned(), Some(shutdown)).await
+    });
+    tracing::info!(%address, server.id = store.server_id(), "server is ready");
+    Ok(Running { address, tasks, store, shutdown, _lock: lock })
+}
+
+fn start_loops(parts: &Parts) {
+    let (tasks, wakes) = (&parts.tasks, &parts.wakes);
+    for member in parts.pool.members() {
+        let wake = wakes.deliver(&member.client.name);
+        tasks.run_loop(Deliver::new(parts.clone(), member.clone()), wake, SWEEP);
+        tasks.run_loop(Collect::new(parts.clone(), member.clone()), Wake::default(), SWEEP);
+    }
+    tasks.run_loop(Dispatch::new(parts.clone(), Box::new(Native)), wakes.dispatch.clone(), SWEEP);
+    tasks.run_loop(Retention::new(parts.clone()), wakes.retention.clone(), SWEEP);
+}
+
+impl Running {
+    /// Stops taking, lets what was begun end within the deadline, and commits what was handed in.
+    pub async fn stop(self) {
+        match self.tasks.drain(self.shutdown).await {
+            Deadline::Met => tracing::info!("stopped"),
+            Deadline::Missed => tracing::warn!("the deadline passed; what was left goes on at the next start"),
+            Deadline::Cut => tracing::warn!("told twice; what was left goes on at the next start"),
+        }
+        drop(self.store);
+    }
+}

@@ -1,0 +1,220 @@
+//! Jobs in JSON.
+
+use std::collections::BTreeMap;
+
+use domain::{State, Status};
+use poem_openapi::Object;
+use store::{HistoryRow, JobRow, UnixMillis};
+use time::OffsetDateTime;
+
+use crate::server::operations::jobs::JobView;
+
+/// A job that was just accepted, in the words of both generations of the predecessor.
+#[derive(Debug, Object)]
+#[oai(rename = "Accepted")]
+pub struct AcceptedDto {
+    /// The job's number; every other call takes it.
+    pub id: i64,
+    pub user_id: i64,
+    pub service: String,
+    /// Always `Queued`.
+    pub status: String,
+    /// Where the job can be asked for.
+    pub loc: String,
+    /// Empty: the job is not on a client yet.
+    pub dest_id: String,
+    /// For a person.
+    pub message: String,
+}
+
+/// Where a job is, in the predecessor's words.
+#[derive(Debug, Object)]
+#[oai(rename = "JobStatus")]
+pub struct StatusDto {
+    pub id: i64,
+    /// `Queued`, `Processing`, `Submitted`, `Running`, `Unknown`, `Completed`, `Failed`, `Invalid`, `Killed`, `Cleaned`.
+    pub status: String,
+    /// Why it is there, if there is more to say.
+    pub message: String,
+}
+
+/// What became of a request to end a job.
+#[derive(Debug, Object)]
+#[oai(rename = "Terminated")]
+pub struct TerminatedDto {
+    pub id: i64,
+    pub status: String,
+    pub message: String,
+}
+
+/// How a job ended.
+#[derive(Debug, Object)]
+#[oai(rename = "Outcome")]
+pub struct OutcomeDto {
+    /// `exit`, `signal`, `retries-spent` or `invalid`.
+    pub kind: String,
+    /// The exit code or signal number.
+    #[oai(skip_serializing_if_is_none)]
+    pub value: Option<i32>,
+    /// For a person.
+    pub text: String,
+}
+
+/// Why a job waits.
+#[derive(Debug, Object)]
+#[oai(rename = "Reason")]
+pub struct ReasonDto {
+    /// A stable word, such as `user-limit` or `no-free-slot`.
+    pub code: String,
+    /// The same for a person, with its numbers.
+    pub text: String,
+}
+
+/// One step of a job's history.
+#[derive(Debug, Object)]
+#[oai(rename = "HistoryEntry")]
+pub struct HistoryDto {
+    pub at: OffsetDateTime,
+    /// Missing for the first step.
+    #[oai(skip_serializing_if_is_none)]
+    pub from: Option<String>,
+    pub to: String,
+    pub attempt: u32,
+    #[oai(skip_serializing_if_is_none)]
+    pub client: Option<String>,
+    #[oai(skip_serializing_if_is_none)]
+    pub reason: Option<String>,
+}
+
+/// A job.
+#[derive(Debug, Object)]
+#[oai(rename = "Job")]
+pub struct JobDto {
+    pub id: i64,
+    pub user_id: i64,
+    pub service: String,
+    /// See JobStatus.
+    pub status: String,
+    /// Somebody asked for its end, and it is not proven yet.
+    pub terminating: bool,
+    /// Slots of one client that it takes while it runs.
+    pub slots: u32,
+    pub priority: i32,
+    /// Tests on a client's labels that it needs.
+    pub requires: String,
+    pub labels: BTreeMap<String, String>,
+    /// Assignments to a client so far.
+    pub attempt: u32,
+    /// The client that has it.
+    #[oai(skip_serializing_if_is_none)]
+    pub client: Option<String>,
+    pub created_at: OffsetDateTime,
+    #[oai(skip_serializing_if_is_none)]
+    pub ended_at: Option<OffsetDateTime>,
+    /// Of its zip, in bytes, once there is one.
+    #[oai(skip_serializing_if_is_none)]
+    pub result_bytes: Option<u64>,
+    /// How it ended, unless it completed.
+    #[oai(skip_serializing_if_is_none)]
+    pub outcome: Option<OutcomeDto>,
+    /// Why it waits, while it is queued.
+    #[oai(skip_serializing_if_is_none)]
+    pub reason: Option<ReasonDto>,
+    /// How many of the user's own jobs come before it, while it is queued.
+    #[oai(skip_serializing_if_is_none)]
+    pub queue_position: Option<u64>,
+    /// Oldest first.
+    pub history: Vec<HistoryDto>,
+}
+
+/// A time that the store has made itself is always in the calendar's range.
+fn time(at: UnixMillis) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+impl AcceptedDto {
+    pub fn new(row: &JobRow) -> Self {
+        Self {
+            id: row.id.0,
+            user_id: row.request.user.get(),
+            service: row.request.service.to_string(),
+            status: Status::Queued.to_string(),
+            loc: format!("/api/v1/jobs/{}", row.id),
+            dest_id: String::new(),
+            message: "Job successfully uploaded".to_owned(),
+        }
+    }
+}
+
+impl StatusDto {
+    pub fn new(row: &JobRow) -> Self {
+        let outcome = OutcomeDto::new(&row.progress.state);
+        Self {
+            id: row.id.0,
+            status: row.status().to_string(),
+            message: outcome.map(|outcome| outcome.text).unwrap_or_default(),
+        }
+    }
+}
+
+impl OutcomeDto {
+    fn new(state: &State) -> Option<Self> {
+        use domain::Failure;
+        let (kind, value, text) = match state {
+            State::Failed(failure) => match failure {
+                Failure::Exit(code) => ("exit", Some(*code), failure.to_string()),
+                Failure::Signal(signal) => ("signal", Some(*signal), failure.to_string()),
+                Failure::RetriesSpent => ("retries-spent", None, failure.to_string()),
+            },
+            State::Invalid(why) => ("invalid", None, why.clone()),
+            _ => return None,
+        };
+        Some(Self { kind: kind.to_owned(), value, text })
+    }
+}
+
+impl HistoryDto {
+    fn new(row: HistoryRow) -> Self {
+        Self {
+            at: time(row.at),
+            from: row.from.map(|status| status.to_string()),
+            to: row.to.to_string(),
+            attempt: row.attempt,
+            client: row.client.map(|client| client.to_string()),
+            reason: row.reason,
+        }
+    }
+}
+
+impl JobDto {
+    pub fn new(view: JobView) -> Self {
+        let JobView { row, history, waiting } = view;
+        let (reason, queue_position) = match waiting {
+            Some(waiting) => (
+                waiting.reason.map(|reason| ReasonDto { code: reason.code().to_owned(), text: reason.to_string() }),
+                Some(waiting.ahead),
+            ),
+            None => (None, None),
+        };
+        Self {
+            id: row.id.0,
+            user_id: row.request.user.get(),
+            service: row.request.service.to_string(),
+            status: row.status().to_string(),
+            terminating: row.progress.kill_requested && !row.status().is_final(),
+            slots: row.request.slots.get(),
+            priority: row.request.priority,
+            requires: row.request.requires.to_string(),
+            labels: row.request.labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            attempt: row.progress.attempt,
+            client: row.progress.state.placement().map(|placement| placement.client.to_string()),
+            created_at: time(row.created_at),
+            ended_at: row.ended_at.map(time),
+            result_bytes: row.result_bytes,
+            outcome: OutcomeDto::new(&row.progress.state),
+            reason,
+            queue_position,
+            history: history.into_iter().map(HistoryDto::new).collect(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Somebody asks: thin handlers over the operations. The only place in the server that names poem.
+
+mod dto;
+mod errors;
+mod files;
+mod front;
+mod jobs;
+mod problem;
+mod upload_form;
+mod zip_response;
+
+use poem::endpoint::BoxEndpoint;
+use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route};
+use poem_openapi::{OpenApiService, Tags};
+
+use self::files::FilesApi;
+use self::front::FrontApi;
+use self::jobs::JobsApi;
+use self::problem::Problem;
+use crate::server::parts::Parts;
+
+/// How the OpenAPI document groups the calls.
+#[derive(Tags)]
+enum Tag {
+    /// Jobs, for programs and generated clients.
+    #[oai(rename = "jobs")]
+    Jobs,
+    /// The predecessor's calls, kept.
+    #[oai(rename = "files")]
+    Files,
+    /// The server itself.
+    #[oai(rename = "service")]
+    Service,
+}
+
+fn service(parts: &Parts) -> OpenApiService<(FrontApi, FilesApi, JobsApi), ()> {
+    let apis = (
+        FrontApi { parts: parts.clone() },
+        FilesApi { parts: parts.clone() },
+        JobsApi { parts: parts.clone() },
+    );
+    OpenApiService::new(apis, "job-orchestrator", env!("CARGO_PKG_VERSION")).description(
+        "Takes jobs as file uploads, shares machines fairly, runs them and serves the results. \
+         Every refusal is an RFC 9457 problem document with a stable code.",
+    )
+}
+
+/// All addresses of the server.
+pub fn routes(parts: &Parts) -> BoxEndpoint<'static, Response> {
+    let service = service(parts);
+    let routes = Route::new()
+        .at("/openapi.json", service.spec_endpoint())
+        .at("/api-docs/openapi.json", service.spec_endpoint())
+        .nest("/swagger-ui", service.swagger_ui())
+        .nest("/swagger", service.swagger_ui())
+        .nest("/", service);
+    routes.catch_all_error(refused).map_to_response().boxed()
+}
+
+/// What a handler refused is a response already; what the framework refused becomes a problem document too.
+async fn refused(error: poem::Error) -> Response {
+    if error.is_from_response() { error.into_response() } else { Problem::from_framework(&error).into_response() }
+}

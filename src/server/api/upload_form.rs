@@ -1,0 +1,96 @@
+//! The body of an upload, described in the OpenAPI document and only opened here: the operation reads it, because it
+//! knows the directories, the limits and when to stop.
+
+use poem::{FromRequest, Request, RequestBody, Result};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use poem_openapi::types::Type;
+
+const NAME: &str = "UploadForm";
+const CONTENT_TYPE: &str = "multipart/form-data";
+
+/// The open body with its content type.
+pub struct UploadForm {
+    pub content_type: String,
+    pub body: poem::Body,
+}
+
+fn text(kind: &'static str, format: Option<&'static str>, description: &'static str) -> MetaSchemaRef {
+    let schema = match format {
+        Some(format) => MetaSchema::new_with_format(kind, format),
+        None => MetaSchema::new(kind),
+    };
+    MetaSchemaRef::Inline(Box::new(MetaSchema { description: Some(description), ..schema }))
+}
+
+fn schema() -> MetaSchema {
+    let file = MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary")));
+    let files = MetaSchema {
+        description: Some(
+            "The job's files, the part repeated for each; one is named run.sh. A file name may have sub-paths.",
+        ),
+        items: Some(Box::new(file)),
+        ..MetaSchema::new("array")
+    };
+    let properties = vec![
+        ("file", MetaSchemaRef::Inline(Box::new(files))),
+        ("user_id", text("integer", Some("int64"), "The user the job belongs to, -2^31 to 2^53-1.")),
+        ("service", text("string", None, "A configured service.")),
+        ("slots", text("integer", Some("int32"), "Slots of one client that the job takes while it runs; 1 by default.")),
+        ("priority", text("integer", Some("int32"), "-100 to 100, higher first among the user's own jobs; 0 by default.")),
+        ("requires", text("string", None, "Tests on a client's labels, with commas: `gpu,memory_gb>=16,arch=arm64`.")),
+        ("labels", text("string", None, "The caller's own labels, with commas: `project=a,run=7`.")),
+    ];
+    MetaSchema { required: vec!["file", "user_id", "service"], properties, ..MetaSchema::new("object") }
+}
+
+/// Owns the schema's name in the registry.
+struct UploadFormSchema;
+
+impl Type for UploadFormSchema {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> std::borrow::Cow<'static, str> {
+        NAME.into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(NAME.to_owned())
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::empty())
+    }
+}
+
+impl<'a> ApiExtractor<'a> for UploadForm {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<UploadFormSchema, _>(NAME.to_owned(), |_| schema());
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest {
+            description: None,
+            content: vec![MetaMediaType {
+                content_type: CONTENT_TYPE,
+                schema: MetaSchemaRef::Reference(NAME.to_owned()),
+            }],
+            required: true,
+        })
+    }
+
+    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+        let content_type = request.content_type().unwrap_or_default().to_owned();
+        Ok(Self { content_type, body: poem::Body::from_request(request, body).await? })
+    }
+}

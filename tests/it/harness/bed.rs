@@ -1,0 +1,271 @@
+//! A test's own world: a directory, clients and a server in it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use domain::JobId;
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::http::{Answer, Form, Job};
+use super::process::{PATIENCE, Process};
+
+pub struct Bed {
+    dir: TempDir,
+    http: reqwest::Client,
+}
+
+/// A client with its directory, running or not.
+pub struct ClientNode {
+    pub dir: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    pub process: Option<Process>,
+    pub url: String,
+}
+
+/// A server with its directory, running or not.
+pub struct ServerNode {
+    pub dir: PathBuf,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    pub process: Option<Process>,
+    pub url: String,
+    http: reqwest::Client,
+}
+
+impl Bed {
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("job-orchestrator-it-").tempdir().unwrap();
+        Self { dir, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// A client with 8 slots.
+    pub fn client(&self, name: &str) -> ClientNode {
+        self.client_with(name, &["--slots", "8"])
+    }
+
+    pub fn client_with(&self, name: &str, args: &[&str]) -> ClientNode {
+        let dir = self.dir.path().join(name);
+        let mut all = vec!["client".to_owned(), "--data-dir".to_owned(), dir.display().to_string()];
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        let mut node = ClientNode { dir, args: all, env: Vec::new(), process: None, url: String::new() };
+        node.start();
+        node
+    }
+
+    /// A server with the service `example` on these clients, with the predecessor's limits.
+    pub fn server(&self, clients: &[&ClientNode]) -> ServerNode {
+        self.server_with(&example(clients, ""), &[])
+    }
+
+    /// A server with this configuration file.
+    pub fn server_with(&self, config: &str, env: &[(&str, &str)]) -> ServerNode {
+        let dir = self.dir.path().join("server");
+        let file = self.dir.path().join("config.toml");
+        std::fs::write(&file, config).unwrap();
+        let args = ["server", "--data-dir", &dir.display().to_string(), "--config", &file.display().to_string()]
+            .map(str::to_owned)
+            .to_vec();
+        let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let mut node = ServerNode { dir, args, env, process: None, url: String::new(), http: self.http.clone() };
+        node.start();
+        node
+    }
+}
+
+/// The configuration of a service `example` on these clients; `more` goes into its table.
+pub fn example(clients: &[&ClientNode], more: &str) -> String {
+    let mut text = String::from("[service.example]\nclients = [");
+    for client in clients {
+        let _ = write!(text, "\"{}\",", client.url);
+    }
+    let _ = write!(text, "]\n{more}\n");
+    text
+}
+
+/// Where the node listened before, or any free port.
+fn listen(url: &str) -> [String; 2] {
+    let address = url.strip_prefix("http://").unwrap_or("127.0.0.1:0");
+    ["--listen".to_owned(), address.to_owned()]
+}
+
+impl ClientNode {
+    /// Starts it, again where it listened before.
+    pub fn start(&mut self) {
+        let log = self.dir.with_extension("log");
+        let args = [self.args.clone(), listen(&self.url).to_vec()].concat();
+        let process = Process::start(&args, &self.env, &log);
+        self.url = format!("http://{}", process.address);
+        self.process = Some(process);
+    }
+
+    pub fn kill(&mut self) {
+        kill(&mut self.process);
+    }
+
+    pub fn stop(&mut self) {
+        stop(&mut self.process);
+    }
+}
+
+impl ServerNode {
+    /// Starts it, again where it listened before.
+    pub fn start(&mut self) {
+        let log = self.dir.with_extension("log");
+        let args = [self.args.clone(), listen(&self.url).to_vec()].concat();
+        let process = Process::start(&args, &self.env, &log);
+        self.url = format!("http://{}", process.address);
+        self.process = Some(process);
+    }
+
+    pub fn kill(&mut self) {
+        kill(&mut self.process);
+    }
+
+    pub fn stop(&mut self) {
+        stop(&mut self.process);
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::read(self.http.get(format!("{}{path}", self.url)).send().await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str) -> Answer {
+        Answer::read(self.http.post(format!("{}{path}", self.url)).send().await.unwrap()).await
+    }
+
+    pub async fn request(&self, request: reqwest::RequestBuilder) -> Answer {
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    pub async fn upload(&self, form: Form) -> Answer {
+        let request = self.http.post(format!("{}/upload", self.url));
+        self.request(request.header("content-type", Form::content_type()).body(form.finished())).await
+    }
+
+    /// Uploads a job that must be accepted.
+    pub async fn submit(&self, form: Form) -> JobId {
+        let answer = self.upload(form).await;
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        JobId(answer.json()["id"].as_i64().unwrap())
+    }
+
+    pub async fn job(&self, id: JobId) -> Job {
+        Job(self.get(&format!("/api/v1/jobs/{id}")).await.json())
+    }
+
+    /// The job once it has ended.
+    pub async fn ended(&self, id: JobId) -> Job {
+        let patience = PATIENCE.as_secs();
+        let job = Job(self.get(&format!("/api/v1/jobs/{id}?wait_seconds={patience}")).await.json());
+        assert!(job.0["ended_at"].is_string(), "job {id} has not ended:\n{:#}\n{}", job.0, self.log());
+        job
+    }
+
+    /// The job once it is seen in `status`.
+    pub async fn reached(&self, id: JobId, status: &str) -> Job {
+        self.until(&format!("job {id} is {status}"), async || {
+            let job = self.job(id).await;
+            let path = format!("{:?}", job.path());
+            if job.status() == status { Ok(job) } else { Err(path) }
+        })
+        .await
+    }
+
+    /// Asks until `look` finds what it looks for; `Err` carries what it last saw.
+    pub async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Result<T, String>) -> T {
+        let start = Instant::now();
+        loop {
+            match look().await {
+                Ok(found) => return found,
+                Err(seen) => {
+                    assert!(start.elapsed() < PATIENCE, "never: {what}; last seen: {seen}\n{}", self.log());
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        }
+    }
+
+    /// The zip of a completed job.
+    pub async fn download(&self, id: JobId) -> Answer {
+        let answer = self.get(&format!("/download/{id}")).await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        answer
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
+    }
+
+    /// Files below one of the server's trees.
+    pub fn files(&self, tree: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut directories = vec![self.dir.join(tree)];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+                match entry.file_type() {
+                    Ok(kind) if kind.is_dir() => directories.push(entry.path()),
+                    _ => found.push(entry.path()),
+                }
+            }
+        }
+        found
+    }
+}
+
+fn kill(process: &mut Option<Process>) {
+    if let Some(mut process) = process.take() {
+        process.signal(Signal::SIGKILL);
+        process.ended();
+    }
+}
+
+/// Ends it as an operator does; it must end well.
+fn stop(process: &mut Option<Process>) {
+    if let Some(mut process) = process.take() {
+        process.signal(Signal::SIGTERM);
+        let status = process.ended();
+        assert!(status.success(), "ended with {status}");
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let own = self.dir.path().to_owned();
+        let start = Instant::now();
+        let mut left = processes_in(&own);
+        while !left.is_empty() && start.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+            left = processes_in(&own);
+        }
+        if !left.is_empty() && !std::thread::panicking() {
+            panic!("processes left over: {left:#?}");
+        }
+    }
+}
+
+/// Processes that were started in, or for, `directory`: by their working directory or their command line.
+fn processes_in(directory: &Path) -> Vec<String> {
+    let text = directory.display().to_string();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
+        .filter_map(|entry| {
+            let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
+            let ours = cwd.starts_with(directory) || command.contains(&text);
+            ours.then(|| format!("{} {command} in {}", entry.file_name().to_string_lossy(), cwd.display()))
+        })
+        .collect()
+}

@@ -1,0 +1,11 @@
+//! The one harness: real binaries, real files, own directory, port 0. Waits for events, never for a time.
+//!
+//! Dropping a [`Bed`] ends what it started and fails the test if a process or a half-written file is left over.
+
+mod bed;
+mod http;
+mod process;
+pub mod predecessor;
+
+pub use bed::{Bed, ClientNode, ServerNode};
+pub use http::{Answer, Form, Job, unzip};

@@ -1,0 +1,95 @@
+//! A process of ours: started, listened to until it says that it is ready, ended by its pid.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// The longest anything in the tests is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Process {
+    child: Child,
+    /// Where it listens, from its own ready message.
+    pub address: String,
+}
+
+impl Process {
+    /// Starts `job-orchestrator` with `args` and waits until it says where it listens.
+    pub fn start(args: &[String], env: &[(String, String)], log: &Path) -> Self {
+        let mut child = command(args, env).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (found, ready) = mpsc::channel();
+        let mut copy = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                use std::io::Write;
+                let _ = writeln!(copy, "{line}");
+                if let Some(address) = ready_address(&line) {
+                    let _ = found.send(address);
+                }
+            }
+        });
+        match ready.recv_timeout(PATIENCE) {
+            Ok(address) => Self { child, address },
+            Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("not ready: {args:?}\n{}", std::fs::read_to_string(log).unwrap_or_default());
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Waits for the end after a signal.
+    pub fn ended(&mut self) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < PATIENCE, "process {} does not end", self.pid());
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_running() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// `job-orchestrator` with nothing of our own environment but what it needs to find programs.
+pub fn command(args: &[String], env: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_job-orchestrator"));
+    command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("ORCHESTRATOR_LOG_FORMAT", "json").envs(env.iter().map(|(key, value)| (key, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+fn ready_address(line: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    let fields = value.get("fields")?;
+    let message = fields.get("message")?.as_str()?;
+    message.ends_with(" is ready").then(|| fields.get("address")?.as_str().map(str::to_owned))?
+}

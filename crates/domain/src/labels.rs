@@ -21,7 +21,7 @@ pub enum LabelError {
 
 /// `key=value` pairs in the order of their keys. A key alone has the value `true`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "BTreeMap<String, String>")]
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
@@ -47,8 +47,8 @@ impl Labels {
         let mut labels = BTreeMap::new();
         for pair in pairs {
             let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
-            let valid_value = value.len() <= 200 && !value.chars().any(|c| c.is_control() || c == ',');
-            if !valid_key(key) || !valid_value {
+            let (key, value) = (key.trim(), value.trim());
+            if !valid_key(key) || !valid_value(value) {
                 return Err(LabelError::Label(pair.to_owned()));
             }
             if labels.insert(key.to_owned(), value.to_owned()).is_some() {
@@ -56,6 +56,19 @@ impl Labels {
             }
         }
         Ok(Self(labels))
+    }
+}
+
+/// What arrives over the wire is checked like what a person types.
+impl TryFrom<BTreeMap<String, String>> for Labels {
+    type Error = LabelError;
+
+    fn try_from(labels: BTreeMap<String, String>) -> Result<Self, LabelError> {
+        let invalid = labels.iter().find(|(key, value)| !valid_key(key) || !valid_value(value) || value.trim() != *value);
+        match invalid {
+            Some((key, value)) => Err(LabelError::Label(format!("{key}={value}"))),
+            None => Ok(Self(labels)),
+        }
     }
 }
 
@@ -213,6 +226,10 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
 
 fn valid_key(key: &str) -> bool {
     (1..=63).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+}
+
+fn valid_value(value: &str) -> bool {
+    value.len() <= 200 && !value.chars().any(|c| c.is_control() || c == ',')
 }
 
 fn write_joined(f: &mut fmt::Formatter<'_>, parts: impl Iterator<Item = String>) -> fmt::Result {

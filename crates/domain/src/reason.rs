@@ -12,7 +12,7 @@ pub enum WaitReason {
     UserLimit { active: u32, limit: u32 },
     /// The service has as many active jobs as MAX_RUNS allows.
     ServiceLimit { active: u32, limit: u32 },
-    /// Clients fit, and all their slots are taken; `ahead` users come before this one.
+    /// Clients fit, and none has enough slots free; `ahead` users come before this one.
     NoFreeSlot { ahead: u32 },
     /// No client that was heard of has the labels or the slots.
     NoMatchingClient,
@@ -24,7 +24,7 @@ pub enum WaitReason {
     ClientStarting,
     /// All clients that fit take no new work any more.
     ClientDraining,
-    /// A client is being kept free for a large job of `service` that has waited longer than `reserve_after`.
+    /// A client is being kept free for a large `job` that has waited longer than `reserve_after`.
     ReservedFor { job: crate::JobId },
     /// The quota policy gave less than it could have; the text is its own.
     PolicyHeld { text: String },
@@ -58,9 +58,9 @@ impl fmt::Display for WaitReason {
             Self::ServiceLimit { active, limit } => {
                 write!(f, "the service already has {active} of {limit} jobs active")
             }
-            Self::NoFreeSlot { ahead: 0 } => f.write_str("all slots are taken; this user is next"),
-            Self::NoFreeSlot { ahead: 1 } => f.write_str("all slots are taken; one user is ahead"),
-            Self::NoFreeSlot { ahead } => write!(f, "all slots are taken; {ahead} users are ahead"),
+            Self::NoFreeSlot { ahead: 0 } => f.write_str("no client that fits has enough free slots; this user is next"),
+            Self::NoFreeSlot { ahead: 1 } => f.write_str("no client that fits has enough free slots; one user is ahead"),
+            Self::NoFreeSlot { ahead } => write!(f, "no client that fits has enough free slots; {ahead} users are ahead"),
             Self::NoMatchingClient => f.write_str("no client has the labels and slots that the job requires"),
             Self::NoClientConfigured => f.write_str("no client is configured for the service"),
             Self::ServiceRemoved => f.write_str("the service is no longer configured"),

@@ -12,6 +12,7 @@ use crate::{ClientName, Labels, ServiceName};
 pub enum ClientState {
     /// Configured, not heard of since the server's start.
     Joining,
+    /// Answers, and takes work.
     Ready,
     /// Heard of before, does not answer now.
     Suspect,
@@ -22,6 +23,7 @@ pub enum ClientState {
 }
 
 impl ClientState {
+    /// The word that people, rows and JSON use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,11 +39,14 @@ impl ClientState {
 /// All that assigning looks at in a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientRecord {
+    /// What it is called.
     pub name: ClientName,
+    /// What it may be given work of.
     pub services: BTreeSet<ServiceName>,
     /// Slots it offers; 0 until it was heard of.
     pub slots: u32,
     /// As last reported, kept while it does not answer.
     pub labels: Labels,
+    /// Whether it may be given work.
     pub state: ClientState,
 }

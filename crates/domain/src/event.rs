@@ -17,8 +17,11 @@ pub enum Event {
     Ended(End),
     /// The client does not answer, or its results cannot be fetched yet.
     ContactLost,
-    /// The client answers again and still has the attempt; `started` tells whether run.sh was.
-    ContactRegained { started: bool },
+    /// The client answers again and still has the attempt.
+    ContactRegained {
+        /// Whether run.sh was started.
+        started: bool,
+    },
     /// The client was given up, or answers but does not know the assignment: what it ran is lost.
     DeclaredLost,
     /// Somebody asked for the job's end.

@@ -19,12 +19,16 @@ impl fmt::Display for JobId {
 /// What was wrong with a text that should have been an identity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
+    /// No [`UserId`].
     #[error("a user id is a whole number from {} to {}", UserId::MIN, UserId::MAX)]
     User,
+    /// No [`ServiceName`].
     #[error("a service name has 1 to 64 of the characters a-z, 0-9, '_' and '-'")]
     Service,
+    /// No [`ClientName`].
     #[error("a client name has 1 to 200 printable characters without spaces")]
     Client,
+    /// No [`AssignmentId`].
     #[error("an assignment id has 32 hexadecimal digits")]
     Assignment,
 }
@@ -36,9 +40,12 @@ pub enum IdError {
 pub struct UserId(i64);
 
 impl UserId {
+    /// The smallest.
     pub const MIN: i64 = -(1 << 31);
+    /// The largest.
     pub const MAX: i64 = (1 << 53) - 1;
 
+    /// The number.
     #[must_use]
     pub fn get(self) -> i64 {
         self.0
@@ -81,6 +88,7 @@ macro_rules! name {
         pub struct $name(std::sync::Arc<str>);
 
         impl $name {
+            /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0

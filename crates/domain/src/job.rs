@@ -10,7 +10,9 @@ use crate::{AssignmentId, ClientName, Failure, Labels, Requires, ServiceName, Sl
 /// What a caller asks for, checked at the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRequest {
+    /// Whose job it is, for fairness and limits.
     pub user: UserId,
+    /// What kind of work it is.
     pub service: ServiceName,
     /// Slots of one client that the job takes while it runs.
     pub slots: Slots,
@@ -25,31 +27,39 @@ pub struct JobRequest {
 /// Where one attempt of a job runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
+    /// Names the attempt between server and client.
     pub assignment: AssignmentId,
+    /// Where it runs.
     pub client: ClientName,
 }
 
 /// The state of a job with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
+    /// Waits for its turn.
     Queued,
     /// Assigned, the payload is on its way.
     Processing(Placement),
     /// The client holds the payload.
     Submitted(Placement),
+    /// run.sh runs.
     Running(Placement),
     /// Delivered, but the client does not answer, or its results cannot be fetched yet.
     Unknown(Placement),
+    /// run.sh ended with 0, and the results are here.
     Completed,
+    /// run.sh ended otherwise, or no retry was left.
     Failed(Failure),
     /// There was no run.sh that could be started; the text says why.
     Invalid(String),
+    /// Ended on request.
     Killed,
     /// Ended, and its files were removed after MAX_AGE.
     Cleaned,
 }
 
 impl State {
+    /// The state without its data.
     #[must_use]
     pub fn status(&self) -> Status {
         match self {
@@ -79,6 +89,7 @@ impl State {
 /// A job's state with the counters that outlive an attempt: all that [`crate::transition`] looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
+    /// Where it stands.
     pub state: State,
     /// Assignments made so far; the current one is number `attempt`.
     pub attempt: u32,
@@ -99,19 +110,30 @@ impl Progress {
 /// A state without its data: the word that people, rows and JSON use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Status {
+    /// See [`State::Queued`].
     Queued,
+    /// See [`State::Processing`].
     Processing,
+    /// See [`State::Submitted`].
     Submitted,
+    /// See [`State::Running`].
     Running,
+    /// See [`State::Unknown`].
     Unknown,
+    /// See [`State::Completed`].
     Completed,
+    /// See [`State::Failed`].
     Failed,
+    /// See [`State::Invalid`].
     Invalid,
+    /// See [`State::Killed`].
     Killed,
+    /// See [`State::Cleaned`].
     Cleaned,
 }
 
 impl Status {
+    /// Every status, in the order of a job's life.
     pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::Processing,
@@ -137,6 +159,7 @@ impl Status {
         matches!(self, Self::Completed | Self::Failed | Self::Invalid | Self::Killed | Self::Cleaned)
     }
 
+    /// The word, as the predecessor wrote it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,9 +12,12 @@ pub enum LabelError {
     #[error(
         "`{0}` is no label: `key=value` or `key`, where a key has 1 to 63 of a-z A-Z 0-9 _ . - and a value at most 200 printable characters without comma"
     )]
+    /// Not `key=value` with a valid key and value.
     Label(String),
+    /// A key that occurs more than once.
     #[error("label `{0}` is given twice")]
     Twice(String),
+    /// Not a test that could ever be made.
     #[error("`{0}` is no label test: `key`, `key=value`, or `key` with >=, <=, > or < and a number")]
     Test(String),
 }
@@ -25,15 +28,18 @@ pub enum LabelError {
 pub struct Labels(BTreeMap<String, String>);
 
 impl Labels {
+    /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
+    /// All pairs in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -64,7 +70,8 @@ impl TryFrom<BTreeMap<String, String>> for Labels {
     type Error = LabelError;
 
     fn try_from(labels: BTreeMap<String, String>) -> Result<Self, LabelError> {
-        let invalid = labels.iter().find(|(key, value)| !valid_key(key) || !valid_value(value) || value.trim() != *value);
+        let invalid =
+            labels.iter().find(|(key, value)| !valid_key(key) || !valid_value(value) || value.trim() != *value);
         match invalid {
             Some((key, value)) => Err(LabelError::Label(format!("{key}={value}"))),
             None => Ok(Self(labels)),
@@ -127,6 +134,7 @@ impl Requires {
         self.0.iter().all(|test| test.holds(labels.get(&test.key)))
     }
 
+    /// Whether every client passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -4,6 +4,8 @@
 //! from a snapshot. Must not know clocks, files, networks, databases or async: the same input gives the same output, so
 //! that dispatch, replay, rehearsal and explanation can all call the same code.
 
+#![warn(missing_docs)]
+
 pub mod client;
 pub mod end;
 pub mod event;

@@ -31,9 +31,12 @@ pub struct Slots(NonZeroU32);
 pub struct SlotsError;
 
 impl Slots {
+    /// The most that a job can ask for.
     pub const MAX: u32 = 1024;
+    /// What a job takes that asks for nothing else.
     pub const ONE: Self = Self(NonZeroU32::MIN);
 
+    /// The number, at least 1.
     #[must_use]
     pub fn get(self) -> u32 {
         self.0.get()

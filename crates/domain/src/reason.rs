@@ -9,11 +9,24 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "code", rename_all = "kebab-case")]
 pub enum WaitReason {
     /// The user has as many active jobs of the service as RUNS_PER_USER allows.
-    UserLimit { active: u32, limit: u32 },
+    UserLimit {
+        /// Active jobs after the decision.
+        active: u32,
+        /// The limit in force.
+        limit: u32,
+    },
     /// The service has as many active jobs as MAX_RUNS allows.
-    ServiceLimit { active: u32, limit: u32 },
-    /// Clients fit, and none has enough slots free; `ahead` users come before this one.
-    NoFreeSlot { ahead: u32 },
+    ServiceLimit {
+        /// Active jobs after the decision.
+        active: u32,
+        /// The limit in force.
+        limit: u32,
+    },
+    /// Clients fit, and none has enough slots free.
+    NoFreeSlot {
+        /// Users of the service whose turn comes before.
+        ahead: u32,
+    },
     /// No client that was heard of has the labels or the slots.
     NoMatchingClient,
     /// No client is configured for the service.
@@ -25,9 +38,15 @@ pub enum WaitReason {
     /// All clients that fit take no new work any more.
     ClientDraining,
     /// A client is being kept free for a large `job` that has waited longer than `reserve_after`.
-    ReservedFor { job: crate::JobId },
+    ReservedFor {
+        /// The large job.
+        job: crate::JobId,
+    },
     /// The quota policy gave less than it could have; the text is its own.
-    PolicyHeld { text: String },
+    PolicyHeld {
+        /// One line of at most 200 bytes.
+        text: String,
+    },
 }
 
 impl WaitReason {
@@ -58,9 +77,15 @@ impl fmt::Display for WaitReason {
             Self::ServiceLimit { active, limit } => {
                 write!(f, "the service already has {active} of {limit} jobs active")
             }
-            Self::NoFreeSlot { ahead: 0 } => f.write_str("no client that fits has enough free slots; this user is next"),
-            Self::NoFreeSlot { ahead: 1 } => f.write_str("no client that fits has enough free slots; one user is ahead"),
-            Self::NoFreeSlot { ahead } => write!(f, "no client that fits has enough free slots; {ahead} users are ahead"),
+            Self::NoFreeSlot { ahead: 0 } => {
+                f.write_str("no client that fits has enough free slots; this user is next")
+            }
+            Self::NoFreeSlot { ahead: 1 } => {
+                f.write_str("no client that fits has enough free slots; one user is ahead")
+            }
+            Self::NoFreeSlot { ahead } => {
+                write!(f, "no client that fits has enough free slots; {ahead} users are ahead")
+            }
             Self::NoMatchingClient => f.write_str("no client has the labels and slots that the job requires"),
             Self::NoClientConfigured => f.write_str("no client is configured for the service"),
             Self::ServiceRemoved => f.write_str("the service is no longer configured"),

@@ -35,10 +35,9 @@ pub fn transition(job: &Progress, event: &Event) -> Option<Progress> {
         (State::Unknown(p), Event::ContactRegained { started: true }) => next(State::Running(p.clone())),
         (State::Unknown(p), Event::ContactRegained { started: false }) => next(State::Submitted(p.clone())),
         // In Processing too: a server that restarts does not know whether the payload had arrived.
-        (
-            State::Processing(_) | State::Submitted(_) | State::Running(_) | State::Unknown(_),
-            Event::DeclaredLost,
-        ) => Some(lost(job)),
+        (State::Processing(_) | State::Submitted(_) | State::Running(_) | State::Unknown(_), Event::DeclaredLost) => {
+            Some(lost(job))
+        }
 
         (state, Event::Expired) if state.status().is_final() && *state != State::Cleaned => next(State::Cleaned),
         _ => None,

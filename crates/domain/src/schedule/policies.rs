@@ -5,29 +5,41 @@ use crate::{ClientName, JobId, Labels, Limits, Requires, ServiceName, Slots, Use
 /// Asked once per service and round: whose turn is it?
 #[derive(Debug, Clone)]
 pub struct QuotaInput<'a> {
+    /// Whose turns are given.
     pub service: &'a ServiceName,
+    /// Its limits; the host holds every answer to them.
     pub limits: Limits,
     /// Active jobs of the service.
     pub active: u32,
-    /// Slots free on clients that could take something of this service.
+    /// Slots free on ready clients that could take something of what these users wait for. Other services are told of
+    /// the same slots: what is granted here may turn out to be taken.
     pub free_slots: u32,
+    /// Those to whom something can be granted now, in the order of their ids.
     pub users: Vec<QuotaUser>,
 }
 
+/// One user in a [`QuotaInput`].
 #[derive(Debug, Clone)]
 pub struct QuotaUser {
+    /// Who it is.
     pub user: UserId,
-    /// Jobs that some ready client could take now.
+    /// Jobs whose shape some ready client could take now, each by itself; at least 1. The user's limit is not applied.
     pub placeable: u32,
+    /// Jobs waiting in this service, placeable now or not.
     pub queued: u64,
+    /// Active jobs in this service.
     pub active: u32,
+    /// Active jobs in all services.
     pub active_everywhere: u32,
+    /// How long the oldest job of the placeable shapes has waited, in milliseconds.
     pub oldest_wait_ms: u64,
+    /// The highest priority of the placeable jobs, −100 to 100.
     pub top_priority: i32,
     /// See [`super::snapshot::UserQueue::last_turn`].
     pub last_turn: u64,
 }
 
+/// Who gets how much.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QuotaAnswer {
     /// Jobs granted, in the order they shall be placed. A user may occur more than once: turns interleave.
@@ -36,9 +48,12 @@ pub struct QuotaAnswer {
     pub reasons: Vec<(UserId, String)>,
 }
 
+/// Jobs for one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
+    /// Who gets them.
     pub user: UserId,
+    /// How many.
     pub jobs: u32,
 }
 
@@ -51,26 +66,41 @@ pub struct RoutingInput<'a> {
     pub clients: Vec<RoutingClient<'a>>,
 }
 
+/// A granted job in a [`RoutingInput`].
 #[derive(Debug, Clone)]
 pub struct RoutingJob<'a> {
+    /// Which job.
     pub job: JobId,
+    /// Which of a client's services it needs.
     pub service: &'a ServiceName,
+    /// Slots it takes.
     pub slots: Slots,
+    /// Tests that the client's labels must pass.
     pub requires: &'a Requires,
+    /// Attempts made before.
     pub attempt: u32,
+    /// Where it was lost or refused last, if it was.
     pub last_client: Option<&'a ClientName>,
 }
 
+/// A ready client in a [`RoutingInput`].
 #[derive(Debug, Clone)]
 pub struct RoutingClient<'a> {
+    /// Which client.
     pub name: &'a ClientName,
+    /// What it may be given.
     pub services: &'a std::collections::BTreeSet<ServiceName>,
+    /// What it is, for the jobs' tests.
     pub labels: &'a Labels,
+    /// Slots it has.
     pub slots: u32,
+    /// Slots free, at least 1.
     pub free: u32,
+    /// Active jobs.
     pub running: u32,
 }
 
+/// Who goes where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RoutingAnswer {
     /// Indices into [`RoutingInput::jobs`] and [`RoutingInput::clients`].
@@ -79,6 +109,8 @@ pub struct RoutingAnswer {
 
 /// The decisions that an operator may exchange.
 pub trait Policies {
+    /// Whose turn it is; see [`QuotaInput`].
     fn quota(&self, input: &QuotaInput<'_>) -> QuotaAnswer;
+    /// Where granted jobs go; see [`RoutingInput`].
     fn routing(&self, input: &RoutingInput<'_>) -> RoutingAnswer;
 }

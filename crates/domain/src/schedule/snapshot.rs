@@ -8,20 +8,25 @@ use crate::{ClientName, ClientRecord, JobId, Limits, Requires, ServiceName, Slot
 /// What of a job decides where it fits: waiting jobs are counted by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shape {
+    /// Slots of one client that it takes.
     pub slots: Slots,
+    /// Tests that the client's labels must pass.
     pub requires: Requires,
 }
 
 /// One instant of all queues and clients.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
+    /// Each service with waiting jobs, once.
     pub services: Vec<ServiceQueue>,
+    /// Each client, once, in whatever state.
     pub clients: Vec<ClientView>,
 }
 
 /// A client with what is taken of it.
 #[derive(Debug, Clone)]
 pub struct ClientView {
+    /// The client itself.
     pub record: ClientRecord,
     /// Slots taken by active jobs, of any service.
     pub used: u32,
@@ -30,6 +35,7 @@ pub struct ClientView {
 }
 
 impl ClientView {
+    /// Slots that nothing takes.
     #[must_use]
     pub fn free(&self) -> u32 {
         self.record.slots.saturating_sub(self.used)
@@ -39,6 +45,7 @@ impl ClientView {
 /// What waits for one service.
 #[derive(Debug, Clone)]
 pub struct ServiceQueue {
+    /// Its name.
     pub service: ServiceName,
     /// `None` once the service is no longer configured: its jobs wait.
     pub limits: Option<Limits>,
@@ -51,19 +58,24 @@ pub struct ServiceQueue {
 /// What one user waits for in one service.
 #[derive(Debug, Clone)]
 pub struct UserQueue {
+    /// Whose jobs they are.
     pub user: UserId,
-    /// Active jobs of this user here, and in all services.
+    /// Active jobs of this user here.
     pub active: u32,
+    /// Active jobs of this user in all services, this one included.
     pub active_everywhere: u32,
     /// When this user was last granted a job here, in grants of this service counted from the server's start; 0 never.
     pub last_turn: u64,
+    /// Each shape once.
     pub waiting: Vec<Waiting>,
 }
 
 /// Waiting jobs of one shape, of one user, in one service.
 #[derive(Debug, Clone)]
 pub struct Waiting {
+    /// What they ask of a client.
     pub shape: Shape,
+    /// How many wait, at least as many as `heads`.
     pub queued: u64,
     /// How long the oldest of them has waited.
     pub oldest_wait: Duration,
@@ -74,7 +86,9 @@ pub struct Waiting {
 /// A job that could be next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
+    /// Which job.
     pub job: JobId,
+    /// Higher goes first among one user's own jobs.
     pub priority: i32,
     /// Attempts made before.
     pub attempt: u32,

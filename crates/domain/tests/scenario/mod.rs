@@ -70,7 +70,10 @@ struct Fields<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Fields<'a> {
     fn read(words: impl Iterator<Item = &'a str>) -> Result<Self, String> {
-        words.map(|word| word.split_once('=').ok_or(format!("`{word}` is not key=value"))).collect::<Result<_, _>>().map(Self)
+        words
+            .map(|word| word.split_once('=').ok_or(format!("`{word}` is not key=value")))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     fn take<T: FromStr>(&mut self, key: &str, default: T) -> Result<T, String> {

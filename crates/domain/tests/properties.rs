@@ -297,7 +297,7 @@ proptest! {
     }
 
     #[test]
-    fn labels_and_requirements_read_what_they_print(text in "[ a-c=<>!.,0-9é-]{0,24}") {
+    fn labels_and_requirements_read_what_they_print(text in "([a-c]{1,2}( ?(=|>=|<=|>|<) ?[0-9.é =-]{0,3})? ?, ?){0,4}") {
         if let Ok(labels) = text.parse::<Labels>() {
             prop_assert_eq!(labels.to_string().parse::<Labels>().unwrap(), labels);
         }

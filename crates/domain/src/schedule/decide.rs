@@ -19,7 +19,7 @@ use super::check::{Breach, Checked, Faults, PolicyFault, check_quota};
 use super::policies::{Policies, QuotaInput, QuotaUser, RoutingClient, RoutingInput, RoutingJob};
 use super::reserve;
 use super::snapshot::{Head, Shape, Snapshot};
-use super::tick::{At, Tick};
+use super::tick::{At, Line, Tick, UserTick};
 use super::waiting;
 use crate::{ClientName, JobId, ServiceName, UserId, WaitReason};
 
@@ -111,44 +111,13 @@ fn ask_quota<'a>(tick: &mut Tick<'a>, index: usize, policies: &dyn Policies, fau
     let service = &tick.services[index];
     let queue = service.queue;
     let (Some(limits), true) = (queue.limits, service.room() > 0) else { return Vec::new() };
-    let mut asked = Vec::new();
-    let mut users = Vec::new();
-    let mut fits = Vec::new();
-    let mut free_on_hold = 0_u32;
-    for (user_index, user) in service.users.iter().enumerate().filter(|(_, user)| service.room_of(user) > 0) {
-        let mut record = QuotaUser {
-            user: user.queue.user,
-            placeable: 0,
-            queued: user.lines.iter().map(super::tick::Line::waits).sum(),
-            active: user.active,
-            active_everywhere: tick.active_everywhere(user.queue),
-            oldest_wait_ms: 0,
-            top_priority: i32::MIN,
-            last_turn: user.last_turn,
-        };
-        for line in &user.lines {
-            let placeable = tick.placeable(line);
-            if placeable == 0 {
-                continue;
-            }
-            let next = line.waiting.heads.iter().find(|head| !tick.is_placed(head.job));
-            record.placeable = record.placeable.saturating_add(placeable);
-            record.oldest_wait_ms = record.oldest_wait_ms.max(millis(line.waiting.oldest_wait));
-            record.top_priority = record.top_priority.max(next.map_or(i32::MIN, |head| head.priority));
-            fits.push(line.fit);
-            if line.hold_is_ripe {
-                free_on_hold += line.waiting.shape.slots.get();
-            }
-        }
-        if record.placeable > 0 {
-            asked.push(user_index);
-            users.push(record);
-        }
-    }
+    let with_room = service.users.iter().enumerate().filter(|(_, user)| service.room_of(user) > 0);
+    let (asked, users): (Vec<usize>, Vec<QuotaUser>) =
+        with_room.filter_map(|(index, user)| Some((index, quota_user(tick, user)?))).unzip();
     if users.is_empty() {
         return Vec::new();
     }
-    let free_slots = tick.fits.free_for(fits.into_iter()).saturating_add(free_on_hold);
+    let free_slots = free_slots(tick, asked.iter().map(|user| &service.users[*user]));
     let input = QuotaInput { service: &queue.service, limits, active: service.active, free_slots, users };
     let Checked { turns, reasons } = check_quota(&input, policies.quota(&input), faults);
     for (user, text) in reasons {
@@ -162,6 +131,44 @@ fn ask_quota<'a>(tick: &mut Tick<'a>, index: usize, policies: &dyn Policies, fau
             own.next(tick)
         })
         .collect()
+}
+
+/// What the quota policy sees of a user; nothing of one who has no job that could be placed now.
+fn quota_user(tick: &Tick<'_>, user: &UserTick<'_>) -> Option<QuotaUser> {
+    let mut record = QuotaUser {
+        user: user.queue.user,
+        placeable: 0,
+        queued: user.lines.iter().map(Line::waits).sum(),
+        active: user.active,
+        active_everywhere: tick.active_everywhere(user.queue),
+        oldest_wait_ms: 0,
+        top_priority: i32::MIN,
+        last_turn: user.last_turn,
+    };
+    for line in &user.lines {
+        let placeable = tick.placeable(line);
+        if placeable == 0 {
+            continue;
+        }
+        let next = line.waiting.heads.iter().find(|head| !tick.is_placed(head.job));
+        record.placeable = record.placeable.saturating_add(placeable);
+        record.oldest_wait_ms = record.oldest_wait_ms.max(millis(line.waiting.oldest_wait));
+        record.top_priority = record.top_priority.max(next.map_or(i32::MIN, |head| head.priority));
+    }
+    (record.placeable > 0).then_some(record)
+}
+
+/// Slots that these users' jobs could take now: the open ones of clients that fit, and what is held for one of them.
+fn free_slots<'t, 'a: 't>(tick: &Tick<'_>, users: impl Iterator<Item = &'t UserTick<'a>>) -> u32 {
+    let mut fits = Vec::new();
+    let mut on_hold = 0_u32;
+    for line in users.flat_map(|user| &user.lines).filter(|line| tick.placeable(line) > 0) {
+        fits.push(line.fit);
+        if line.hold_is_ripe {
+            on_hold = on_hold.saturating_add(line.waiting.shape.slots.get());
+        }
+    }
+    tick.fits.free_for(fits.into_iter()).saturating_add(on_hold)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -2,45 +2,226 @@
 //!
 //! One writer task takes what arrived during the last fsync as one transaction; readers have connections of their own.
 //! What dispatch needs is kept as counts in memory (the ledger), changed by the writer after each commit and rebuilt at
-//! start, so that a tick never reads the depth of a queue.
+//! start, so that a tick never reads the depth of a queue. What is answered is committed, and what is committed is in
+//! the ledger before it is answered: a caller that was told "yes" sees its own change in the next snapshot.
+//!
+//! Must not know HTTP, files of jobs, or what a policy decides. It asks [`domain::transition`] what an event means and
+//! never decides that itself.
 
-/* Contract for the store's author (replace by the real thing):
+mod clock;
+mod command;
+mod error;
+mod ledger;
+mod open;
+mod read;
+mod row;
+mod shared;
+mod writer;
 
-pub struct Store;                        // cheap to clone
-pub struct StoreOptions { pub path: PathBuf, pub readers: u32 }
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use domain::schedule::snapshot::{ClientView, Shape, Snapshot};
+use domain::{ClientName, ClientRecord, JobId, Limits, ServiceName, UserId, WaitReason};
+use sqlx::SqlitePool;
+use tokio::sync::{broadcast, mpsc};
+
+pub use clock::UnixMillis;
+pub use command::{Applied, AssignRefusal, KillRequest, NewJob, Proposal, Report};
+pub use error::{Cause, StoreError};
+pub use ledger::{ActiveAssignment, ClientWork, LedgerDump};
+pub use open::StoreOptions;
+pub use read::JobFilter;
+pub use row::{HistoryRow, JobRow, KillMark, PayloadKey, PayloadKeyError};
+pub use writer::WriterTask;
+
+use clock::Clock;
+use command::{Call, Command, KillOrder};
+use shared::Shared;
+
+/// A handle to the database; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    writer: mpsc::Sender<Command>,
+    readers: SqlitePool,
+    shared: Arc<Shared>,
+}
+
+/// A waiting job's place, and why it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// `None` until a decision looked at it.
+    pub reason: Option<WaitReason>,
+    /// Queued jobs of the same user and service that run before it.
+    pub ahead: u64,
+}
 
 impl Store {
-    /// Opens or creates the database, runs the migrations, rebuilds the ledger.
-    pub async fn open(options: StoreOptions) -> Result<Self, StoreError>;
-    /// Services and limits in force; replaces what was configured before. Memory only.
-    pub fn configure(&self, services: BTreeMap<ServiceName, Limits>);
-    /// Ends the writer after what was handed in is committed.
-    pub async fn close(self);
+    /// Opens or creates the database, runs the migrations, rebuilds the ledger. Nothing is written until the writer
+    /// runs, which is the caller's to do.
+    ///
+    /// # Errors
+    /// The file cannot be made or is no database of ours, the disk is full, another process holds it, or a row that
+    /// the ledger needs makes no sense.
+    pub async fn open(options: StoreOptions) -> Result<(Self, WriterTask), StoreError> {
+        let opened = Self::open_parts(&options).await;
+        opened.map_err(|cause| StoreError::Open { path: options.path, cause })
+    }
 
-    // jobs
-    pub async fn accept(&self, job: NewJob) -> Result<JobId, StoreError>;
-    pub async fn assign(&self, proposals: Vec<Proposal>) -> Result<Vec<Result<(), AssignRefusal>>, StoreError>;   // one transaction
-    pub async fn apply(&self, assignment: AssignmentId, event: Event, note: Option<String>) -> Result<Applied, StoreError>;
-    pub async fn apply_all(&self, events: Vec<(AssignmentId, Event, Option<String>)>) -> Result<Vec<Applied>, StoreError>;
-    pub async fn request_kill(&self, job: JobId, by: String) -> Result<KillRequest, StoreError>;
-    pub async fn set_result(...)  // part of apply: Event::Ended carries bytes of the stored result: see Ended below
-    pub async fn job(&self, id: JobId) -> Result<Option<JobRow>, StoreError>;
-    pub async fn history(&self, id: JobId) -> Result<Vec<HistoryRow>, StoreError>;
-    pub async fn by_assignment(&self, ids: &[AssignmentId]) -> Result<Vec<JobRow>, StoreError>;
-    pub async fn expired(&self, ended_before: OffsetDateTime/ms, limit: u32) -> Result<Vec<JobRow>, StoreError>;
-    pub async fn live_payloads / known payload keys: for the orphan sweep
+    async fn open_parts(options: &StoreOptions) -> Result<(Self, WriterTask), Cause> {
+        let pools = open::open(options).await?;
+        let clock = Clock::start();
+        let mut connection = pools.writer.acquire().await?;
+        let server_id = open::server_id(&mut connection).await?;
+        open::forget_contact(&mut connection).await?;
+        let next_id = open::next_id(&mut connection).await?;
+        let ledger = ledger::load::load(&mut connection, clock).await?;
+        drop(connection);
 
-    // clients
-    pub async fn put_client(&self, record: ClientRecord) -> Result<(), StoreError>;       // row + ledger
-    pub async fn clients(&self) -> Vec<ClientView>;                                       // from the ledger
+        let shared = Arc::new(Shared::new(clock, server_id, ledger));
+        let (writer, inbox) = mpsc::channel(writer::INBOX);
+        let task = WriterTask::new(inbox, pools.writer, pools.readers.clone(), shared.clone(), next_id);
+        Ok((Self { writer, readers: pools.readers, shared }, task))
+    }
 
-    // decisions
-    pub fn snapshot(&self) -> Snapshot;                                                   // from the ledger
-    pub fn put_reasons(&self, Vec<(ServiceName, UserId, Shape, WaitReason)>)              // memory, read by `waiting`
-    pub fn waiting(&self, job: &JobRow) -> Option<Waiting { reason, position in user's queue }>
-    /// What deliver and collect have to do for one client: assignments in Processing, killed ones, all active ones.
-    pub fn client_work(&self, client: &ClientName) -> ClientWork;
-    /// Signals (job ids) of jobs that became final, for those who wait for them.
-    pub fn finals(&self) -> broadcast::Receiver<JobId>;
+    /// Ends the writer after what was handed in is committed. Every other handle answers `Closed` from then on.
+    pub async fn close(self) {
+        // An error says that the writer has ended already, which is what was asked for.
+        let _ended = self.ask("closing", (), Command::Close).await;
+    }
+
+    /// 32 hexadecimal digits, made with the database: who clients work for.
+    #[must_use]
+    pub fn server_id(&self) -> &str {
+        &self.shared.server_id
+    }
+
+    async fn ask<Q, A>(
+        &self,
+        command: &'static str,
+        request: Q,
+        wrap: fn(Call<Q, A>) -> Command,
+    ) -> Result<A, StoreError> {
+        let failed = |cause| StoreError::Write { command, cause };
+        let (call, answer) = Call::new(request);
+        self.writer.send(wrap(call)).await.map_err(|_| failed(Cause::Closed))?;
+        answer.await.map_err(|_| failed(Cause::Closed))?.map_err(failed)
+    }
 }
-*/
+
+/// Changes. Each is durable when it is answered.
+impl Store {
+    /// # Errors
+    /// Nothing was written.
+    pub async fn accept(&self, job: NewJob) -> Result<JobId, StoreError> {
+        self.ask("a new job", job, Command::Accept).await
+    }
+
+    /// Carries out what still holds, in one transaction; an answer for each proposal, in their order.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn assign(&self, proposals: Vec<Proposal>) -> Result<Vec<Result<(), AssignRefusal>>, StoreError> {
+        self.ask("assignments", proposals, Command::Assign).await
+    }
+
+    /// # Errors
+    /// Nothing was written.
+    pub async fn apply(&self, report: Report) -> Result<Applied, StoreError> {
+        let applied = self.apply_all(vec![report]).await?;
+        Ok(applied.into_iter().next().unwrap_or(Applied::Missing))
+    }
+
+    /// In their order and in one transaction; an answer for each.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn apply_all(&self, reports: Vec<Report>) -> Result<Vec<Applied>, StoreError> {
+        self.ask("reports", reports, Command::Apply).await
+    }
+
+    /// `by` is for people: it goes into the history.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn request_kill(&self, job: JobId, by: String) -> Result<KillRequest, StoreError> {
+        self.ask("the request to end a job", KillOrder { job, by }, Command::Kill).await
+    }
+
+    /// Makes ended jobs Cleaned; answers which ones became it. Their files may go afterwards.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn expire(&self, jobs: Vec<JobId>) -> Result<Vec<JobId>, StoreError> {
+        self.ask("expired jobs", jobs, Command::Expire).await
+    }
+
+    /// A new client, or what changed about one.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn put_client(&self, record: ClientRecord) -> Result<(), StoreError> {
+        self.ask("a client", record, Command::PutClient).await
+    }
+
+    /// What memory and database do not agree on; empty is what it should be. Nothing is written meanwhile, which is
+    /// seconds with a million queued jobs.
+    ///
+    /// # Errors
+    /// The database cannot be read, or a row makes no sense.
+    pub async fn verify(&self) -> Result<Vec<String>, StoreError> {
+        self.ask("the comparison with memory", (), Command::Verify).await
+    }
+}
+
+/// What is known in memory. None of it waits for the database.
+impl Store {
+    /// Services and limits in force; replaces what was configured before.
+    pub fn configure(&self, services: BTreeMap<ServiceName, Limits>) {
+        self.shared.ledger().configure(services);
+    }
+
+    /// Costs users + clients + what could be granted, whatever the depth of the queues.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.ledger().snapshot()
+    }
+
+    /// In the order of their names.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientView> {
+        self.shared.ledger().client_views()
+    }
+
+    #[must_use]
+    pub fn client_work(&self, client: &ClientName) -> ClientWork {
+        self.shared.ledger().client_work(client)
+    }
+
+    /// What the last decision left waiting, and why; replaces what was put before.
+    pub fn put_reasons(&self, reasons: Vec<(ServiceName, UserId, Shape, WaitReason)>) {
+        let reasons = reasons.into_iter().map(|(service, user, shape, reason)| ((service, user, shape), reason));
+        let reasons = reasons.collect();
+        *self.shared.reasons() = reasons;
+    }
+
+    /// `None` if the job does not wait.
+    #[must_use]
+    pub fn waiting(&self, job: &JobRow) -> Option<Waiting> {
+        let ahead = self.shared.ledger().position(job)?;
+        let key = (job.request.service.clone(), job.request.user, ledger::shape_of(job));
+        Some(Waiting { reason: self.shared.reasons().get(&key).cloned(), ahead })
+    }
+
+    /// Numbers of jobs as they become final. One who lags too far behind is told so and has to read.
+    #[must_use]
+    pub fn finals(&self) -> broadcast::Receiver<JobId> {
+        self.shared.finals.subscribe()
+    }
+
+    /// The ledger's contents, to compare.
+    #[must_use]
+    pub fn ledger_dump(&self) -> LedgerDump {
+        self.shared.ledger().dump()
+    }
+}

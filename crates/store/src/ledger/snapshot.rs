@@ -1,0 +1,88 @@
+//! The snapshot that a decision sees: costs users + clients + heads, whatever the depth of the queues.
+
+use domain::schedule::snapshot::{ClientView, Head, ServiceQueue, Shape, Snapshot, UserQueue, Waiting};
+use domain::{ClientState, JobId, Limits, ServiceName, UserId};
+
+use super::queue::Queue;
+use super::{Client, Ledger, Retried, Service};
+
+impl Ledger {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let services = self
+            .services
+            .iter()
+            .filter(|(_, service)| service.limits.is_some() || !service.waiting.is_empty())
+            .map(|(name, service)| self.service_queue(name, service))
+            .collect();
+        Snapshot { services, clients: self.client_views() }
+    }
+
+    pub(crate) fn client_views(&self) -> Vec<ClientView> {
+        self.clients.values().filter_map(Client::view).collect()
+    }
+
+    fn service_queue(&self, name: &ServiceName, service: &Service) -> ServiceQueue {
+        let free = self.free_slots(name);
+        let users = service.waiting.keys().map(|user| self.user_queue(*user, service, free)).collect();
+        ServiceQueue { service: name.clone(), limits: service.limits, active: service.active, users }
+    }
+
+    fn user_queue(&self, user: UserId, service: &Service, free: u32) -> UserQueue {
+        let turns = service.users.get(&user).copied().unwrap_or_default();
+        let left = service.limits.map_or(0, |limits| most_grants(limits, service.active, turns.active));
+        let heads = left.min(free) as usize;
+        let shapes = service.waiting.get(&user).into_iter().flatten();
+        UserQueue {
+            user,
+            active: turns.active,
+            active_everywhere: self.everywhere.get(&user).copied().unwrap_or(0),
+            last_turn: turns.last_turn,
+            waiting: shapes.map(|(shape, queue)| self.waiting(shape, queue, heads)).collect(),
+        }
+    }
+
+    fn waiting(&self, shape: &Shape, queue: &Queue, heads: usize) -> Waiting {
+        Waiting {
+            shape: shape.clone(),
+            queued: queue.len(),
+            oldest_wait: queue.oldest().map(|since| self.clock.elapsed(since)).unwrap_or_default(),
+            heads: queue.iter().take(heads).map(|(priority, job)| self.head(priority, job)).collect(),
+        }
+    }
+
+    fn head(&self, priority: i32, job: JobId) -> Head {
+        match self.retried.get(&job) {
+            Some(Retried { attempt, last_client }) => {
+                Head { job, priority, attempt: *attempt, last_client: last_client.clone() }
+            }
+            None => Head { job, priority, attempt: 0, last_client: None },
+        }
+    }
+
+    /// Slots free on clients that could take something of this service now.
+    fn free_slots(&self, service: &ServiceName) -> u32 {
+        let ready = self.clients.values().filter(|client| client.may_take(service));
+        ready.fold(0, |sum, client| sum.saturating_add(client.free()))
+    }
+}
+
+/// Jobs that both limits still allow one user.
+fn most_grants(limits: Limits, service_active: u32, user_active: u32) -> u32 {
+    limits.runs_per_user.saturating_sub(user_active).min(limits.max_runs.saturating_sub(service_active))
+}
+
+impl Client {
+    fn view(&self) -> Option<ClientView> {
+        let record = self.record.clone()?;
+        Some(ClientView { record, used: self.used, running: u32::try_from(self.jobs.len()).unwrap_or(u32::MAX) })
+    }
+
+    fn may_take(&self, service: &ServiceName) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| record.state == ClientState::Ready && record.services.contains(service))
+    }
+
+    fn free(&self) -> u32 {
+        self.record.as_ref().map_or(0, |record| record.slots.saturating_sub(self.used))
+    }
+}

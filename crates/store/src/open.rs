@@ -1,0 +1,91 @@
+//! Opening: the file with its mode, the connections with their settings, the migrations, the server's id.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use domain::JobId;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use crate::clock::UnixMillis;
+use crate::error::Cause;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
+
+/// How long a statement waits for another process that holds the database, as a backup does.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read waits for a free connection.
+const READER_WAIT: Duration = Duration::from_secs(10);
+/// Statements kept prepared on a connection: every fixed one, and the multi-row ones in all lengths that are kept.
+const STATEMENTS: usize = 256;
+
+/// Where the database is and how many may read at once.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    pub path: PathBuf,
+    /// Connections that read beside the writer, at least 1.
+    pub readers: u32,
+}
+
+pub(crate) struct Opened {
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+}
+
+pub(crate) async fn open(options: &StoreOptions) -> Result<Opened, Cause> {
+    create_private(&options.path)?;
+    let connect = SqliteConnectOptions::new()
+        .filename(&options.path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .statement_cache_capacity(STATEMENTS);
+    let pool = || SqlitePoolOptions::new().acquire_timeout(READER_WAIT).idle_timeout(None).max_lifetime(None);
+    let writer = pool().max_connections(1).connect_with(connect.clone()).await?;
+    MIGRATIONS.run(&writer).await.map_err(migration_cause)?;
+    let readers = pool().max_connections(options.readers.max(1)).connect_with(connect.read_only(true)).await?;
+    Ok(Opened { writer, readers })
+}
+
+/// The file before SQLite makes it, so that it is nobody else's from the first moment. Its log and shared memory take
+/// the mode over from it.
+fn create_private(path: &Path) -> Result<(), Cause> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop).map_err(Cause::File)
+}
+
+fn migration_cause(error: MigrateError) -> Cause {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        other => Cause::Migration(other),
+    }
+}
+
+/// The id of the server that this database belongs to, made when there is none.
+pub(crate) async fn server_id(connection: &mut SqliteConnection) -> Result<String, Cause> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(Cause::Random)?;
+    let fresh: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    sqlx::query("INSERT INTO server (one, server_id, created_at) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING")
+        .bind(fresh)
+        .bind(UnixMillis::now().0)
+        .execute(&mut *connection)
+        .await?;
+    Ok(sqlx::query_scalar("SELECT server_id FROM server WHERE one = 1").fetch_one(connection).await?)
+}
+
+/// Nobody was heard of since the start: a client that answered before has to do so again before it gets work.
+pub(crate) async fn forget_contact(connection: &mut SqliteConnection) -> Result<(), Cause> {
+    let statement = "UPDATE clients SET state = 'joining' WHERE state IN ('ready', 'suspect')";
+    sqlx::query(statement).execute(connection).await?;
+    Ok(())
+}
+
+/// Rows are never deleted, so the number after the highest was never given.
+pub(crate) async fn next_id(connection: &mut SqliteConnection) -> Result<JobId, Cause> {
+    let highest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM jobs").fetch_one(connection).await?;
+    Ok(JobId(highest + 1))
+}

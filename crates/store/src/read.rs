@@ -1,0 +1,135 @@
+//! Reads, on connections of their own: they never wait for the writer, nor it for them.
+
+use domain::{AssignmentId, JobId, ServiceName, Status, UserId};
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use crate::Store;
+use crate::clock::UnixMillis;
+use crate::error::{Cause, StoreError};
+use crate::row::{HistoryRow, JOB_COLUMNS, JobRow, PayloadKey, read_history, read_job};
+use crate::writer::jobs_where;
+
+/// Which jobs a list shows: all that pass every filter that is set.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    pub user: Option<UserId>,
+    pub service: Option<ServiceName>,
+    pub status: Option<Status>,
+    /// Only jobs with smaller numbers: the last one of the page before.
+    pub before: Option<JobId>,
+}
+
+/// Names asked for in one statement.
+const KEYS: usize = 1_000;
+
+fn reading(query: &'static str) -> impl Fn(Cause) -> StoreError {
+    move |cause| StoreError::Read { query, cause }
+}
+
+fn read_jobs(rows: &[sqlx::sqlite::SqliteRow]) -> Result<Vec<JobRow>, Cause> {
+    rows.iter().map(read_job).collect()
+}
+
+impl Store {
+    /// # Errors
+    /// The database cannot be read, or the row makes no sense.
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRow>, StoreError> {
+        self.jobs_in("jobs.id", [id.0]).await.map(|jobs| jobs.into_iter().next()).map_err(reading("a job"))
+    }
+
+    /// The jobs that have these assignments now, or had them last and were not cleaned; in no order.
+    ///
+    /// # Errors
+    /// The database cannot be read, or a row makes no sense.
+    pub async fn by_assignment(&self, ids: &[AssignmentId]) -> Result<Vec<JobRow>, StoreError> {
+        let ids = ids.iter().map(ToString::to_string);
+        self.jobs_in("jobs.assignment", ids).await.map_err(reading("jobs by assignment"))
+    }
+
+    async fn jobs_in<T>(&self, column: &'static str, values: impl IntoIterator<Item = T>) -> Result<Vec<JobRow>, Cause>
+    where
+        T: for<'q> sqlx::Encode<'q, Sqlite> + sqlx::Type<Sqlite>,
+    {
+        let mut connection = self.readers.acquire().await?;
+        jobs_where(&mut connection, column, values).await
+    }
+
+    /// At most `limit` jobs, newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read, or a row makes no sense.
+    pub async fn jobs(&self, filter: &JobFilter, limit: u32) -> Result<Vec<JobRow>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        query.push(JOB_COLUMNS).push(" FROM jobs WHERE jobs.id < ");
+        query.push_bind(filter.before.map_or(i64::MAX, |job| job.0));
+        if let Some(user) = filter.user {
+            query.push(" AND jobs.user_id = ").push_bind(user.get());
+        }
+        if let Some(service) = &filter.service {
+            query.push(" AND jobs.service = ").push_bind(service.to_string());
+        }
+        if let Some(status) = filter.status {
+            query.push(" AND jobs.status = ").push_bind(status.as_str());
+        }
+        query.push(" ORDER BY jobs.id DESC LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&self.readers).await;
+        rows.map_err(Cause::from).and_then(|rows| read_jobs(&rows)).map_err(reading("a list of jobs"))
+    }
+
+    /// All that happened to a job, in order; empty if there is none.
+    ///
+    /// # Errors
+    /// The database cannot be read, or a row makes no sense.
+    pub async fn history(&self, id: JobId) -> Result<Vec<HistoryRow>, StoreError> {
+        let query = "SELECT job, seq, at, from_status, to_status, attempt, client, reason \
+                     FROM history WHERE job = $1 ORDER BY seq";
+        let rows = sqlx::query(query).bind(id.0).fetch_all(&self.readers).await;
+        let rows = rows.map_err(Cause::from).and_then(|rows| rows.iter().map(read_history).collect());
+        rows.map_err(reading("a job's history"))
+    }
+
+    /// At most `limit` jobs that ended before `before` and were not cleaned, longest ended first.
+    ///
+    /// # Errors
+    /// The database cannot be read, or a row makes no sense.
+    pub async fn expired(&self, before: UnixMillis, limit: u32) -> Result<Vec<JobRow>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        // The first condition is, word for word, that of the index `jobs_ended`.
+        query
+            .push(JOB_COLUMNS)
+            .push(" FROM jobs WHERE jobs.status IN ('Completed', 'Failed', 'Invalid', 'Killed') AND jobs.ended_at < ");
+        query.push_bind(before.0).push(" ORDER BY jobs.ended_at LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&self.readers).await;
+        rows.map_err(Cause::from).and_then(|rows| read_jobs(&rows)).map_err(reading("expired jobs"))
+    }
+
+    /// Those of `keys` whose directory is still needed: of a job that exists and was not cleaned. For the sweep of
+    /// orphaned directories, in batches of any size.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn needed_payloads(&self, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, StoreError> {
+        let mut needed = Vec::new();
+        for keys in keys.chunks(KEYS) {
+            let found = self.needed(keys).await.map_err(reading("payload names"))?;
+            needed.extend(found);
+        }
+        Ok(needed)
+    }
+
+    async fn needed(&self, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, Cause> {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT payload FROM jobs WHERE status <> 'Cleaned' AND payload IN (");
+        let mut list = query.separated(", ");
+        for key in keys {
+            list.push_bind(key.to_string());
+        }
+        query.push(")");
+        let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
+        let key = |row: &sqlx::sqlite::SqliteRow| {
+            let text: String = row.try_get(0)?;
+            text.parse().map_err(|error| Cause::damaged(format!("payload `{text}`"), error))
+        };
+        rows.iter().map(key).collect()
+    }
+}

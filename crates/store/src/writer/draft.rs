@@ -1,0 +1,186 @@
+//! What a batch will change, worked out in memory command by command: each sees what the ones before it did.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::{AssignmentId, ClientName, ClientRecord, Event, JobId, Progress, State, Status, transition};
+
+use super::assign::Taken;
+use crate::clock::UnixMillis;
+use crate::command::{Applied, Command, KillOrder, KillRequest, NewJob, Report};
+use crate::ledger::{Change, Ledger};
+use crate::row::{HistoryRow, JobRow, KillMark};
+
+/// What a transaction has to write.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Each job once, from what was read to what it becomes, in the order of the ids.
+    pub(super) changes: Vec<Change>,
+    pub(super) history: Vec<HistoryRow>,
+    pub(super) clients: Vec<ClientRecord>,
+    pub(super) next_id: JobId,
+}
+
+impl Plan {
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.clients.is_empty()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Draft<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) jobs: BTreeMap<JobId, Change>,
+    /// Jobs by the assignment that was read with them.
+    by_assignment: HashMap<AssignmentId, JobId>,
+    pub(super) clients: BTreeMap<ClientName, ClientRecord>,
+    /// What this batch adds to the ledger's counts.
+    pub(super) taken: Taken,
+    history: Vec<HistoryRow>,
+    next_id: JobId,
+    now: UnixMillis,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(ledger: &'a Ledger, touched: Vec<JobRow>, next_id: JobId, now: UnixMillis) -> Self {
+        let by_assignment =
+            touched.iter().filter_map(|row| row.placement.as_ref().map(|placed| (placed.assignment, row.id))).collect();
+        let jobs = touched.into_iter().map(|row| (row.id, Change { before: Some(row.clone()), now: row })).collect();
+        Self {
+            ledger,
+            jobs,
+            by_assignment,
+            clients: BTreeMap::new(),
+            taken: Taken::default(),
+            history: Vec::new(),
+            next_id,
+            now,
+        }
+    }
+
+    /// Works out one command and puts its answer into it.
+    pub(super) fn add(&mut self, command: &mut Command) {
+        match command {
+            Command::Accept(call) => call.answer = Some(self.accept(&call.request)),
+            Command::Assign(call) => {
+                call.answer = Some(call.request.iter().map(|proposal| self.assign(proposal)).collect());
+            }
+            Command::Apply(call) => call.answer = Some(call.request.iter().map(|report| self.apply(report)).collect()),
+            Command::Kill(call) => call.answer = Some(self.kill(&call.request)),
+            Command::Expire(call) => {
+                let cleaned = |job: &&JobId| self.step(**job, &Event::Expired, None).is_some();
+                call.answer = Some(call.request.iter().filter(cleaned).copied().collect());
+            }
+            Command::PutClient(call) => {
+                self.clients.insert(call.request.name.clone(), call.request.clone());
+                call.answer = Some(());
+            }
+            Command::Verify(_) | Command::Close(_) => {}
+        }
+    }
+
+    pub(super) fn finish(self) -> Plan {
+        let changed = |change: &Change| change.before.as_ref().is_none_or(|row| row.version != change.now.version);
+        Plan {
+            changes: self.jobs.into_values().filter(changed).collect(),
+            history: self.history,
+            clients: self.clients.into_values().collect(),
+            next_id: self.next_id,
+        }
+    }
+
+    fn accept(&mut self, job: &NewJob) -> JobId {
+        let id = self.next_id;
+        self.next_id = JobId(id.0 + 1);
+        let row = JobRow {
+            id,
+            request: job.request.clone(),
+            progress: Progress::accepted(),
+            version: 1,
+            kill: None,
+            placement: None,
+            last_client: None,
+            payload: job.payload.clone(),
+            payload_bytes: job.payload_bytes,
+            result_bytes: None,
+            created_at: self.now,
+            ended_at: None,
+        };
+        self.history.push(HistoryRow {
+            job: id,
+            seq: row.version,
+            at: self.now,
+            from: None,
+            to: row.status(),
+            attempt: 0,
+            client: None,
+            reason: None,
+        });
+        self.jobs.insert(id, Change { before: None, now: row });
+        id
+    }
+
+    fn apply(&mut self, report: &Report) -> Applied {
+        let Some(&job) = self.by_assignment.get(&report.assignment) else { return Applied::Missing };
+        let own_call = matches!(report.event, Event::Assigned(_) | Event::KillRequested | Event::Expired);
+        let current = self.jobs.get(&job).and_then(|change| change.now.placement.as_ref());
+        if own_call || current.is_none_or(|placement| placement.assignment != report.assignment) {
+            return Applied::Stale;
+        }
+        let Some((from, to)) = self.step(job, &report.event, report.note.clone()) else { return Applied::Stale };
+        if let (Event::Ended(_), Some(change)) = (&report.event, self.jobs.get_mut(&job)) {
+            change.now.result_bytes = report.result_bytes;
+        }
+        Applied::Yes { job, from, to }
+    }
+
+    fn kill(&mut self, order: &KillOrder) -> KillRequest {
+        let Some(row) = self.jobs.get(&order.job).map(|change| &change.now) else { return KillRequest::Missing };
+        if row.status().is_final() {
+            return KillRequest::AlreadyFinal(row.status());
+        }
+        let placed = row.placement.clone();
+        let reason = format!("end requested by {}", order.by);
+        let applied = self.step(order.job, &Event::KillRequested, Some(reason)).is_some();
+        if let (true, Some(change)) = (applied, self.jobs.get_mut(&order.job)) {
+            change.now.kill = Some(KillMark { at: self.now, by: order.by.clone() });
+        }
+        match placed {
+            None => KillRequest::KilledInQueue,
+            Some(at) if applied => KillRequest::Requested { client: at.client, assignment: at.assignment },
+            Some(at) => KillRequest::AlreadyRequested { client: at.client, assignment: at.assignment },
+        }
+    }
+
+    /// Lets the domain decide what `event` makes of the job, and notes it. `None`: it makes nothing of it.
+    pub(super) fn step(&mut self, job: JobId, event: &Event, reason: Option<String>) -> Option<(Status, Status)> {
+        let row = &mut self.jobs.get_mut(&job)?.now;
+        let progress = transition(&row.progress, event)?;
+        let from = row.status();
+        let (left, entered) = (row.progress.state.placement().cloned(), progress.state.placement().cloned());
+
+        self.taken.give_back(row);
+        row.progress = progress;
+        row.version += 1;
+        let to = row.status();
+        match &row.progress.state {
+            State::Queued => {
+                row.last_client = row.placement.take().map(|placement| placement.client);
+            }
+            State::Cleaned => row.placement = None,
+            state if state.status().is_final() => row.ended_at = Some(self.now),
+            _ => row.placement.clone_from(&entered),
+        }
+        self.taken.take(row);
+        self.history.push(HistoryRow {
+            job,
+            seq: row.version,
+            at: self.now,
+            from: Some(from),
+            to,
+            attempt: row.progress.attempt,
+            client: entered.or(left).map(|placement| placement.client),
+            reason,
+        });
+        Some((from, to))
+    }
+}

@@ -1,0 +1,190 @@
+//! The writer's SQL: at most seven statements a batch, each with all its rows, in the subset that SQLite and
+//! PostgreSQL share.
+
+use std::collections::BTreeSet;
+
+use domain::JobId;
+use sqlx::query_builder::Separated;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::draft::Plan;
+use crate::command::Command;
+use crate::error::Cause;
+use crate::ledger::Change;
+use crate::row::{HistoryRow, JOB_COLUMNS, JobRow, outcome_of, read_job};
+
+/// Rows in one statement at most; the widest has 22 parameters, and SQLite takes 32,766.
+const ROWS: usize = 1_000;
+/// Statements of so few rows are kept prepared. Longer ones are many different texts, and preparing costs less a row
+/// than it does for one.
+const KEPT: usize = 16;
+
+/// The jobs that the commands name, by number or by assignment. Those that do not exist are left out.
+pub(super) async fn touched_jobs(
+    connection: &mut SqliteConnection,
+    commands: &[Command],
+) -> Result<Vec<JobRow>, Cause> {
+    let mut ids = BTreeSet::new();
+    let mut assignments = BTreeSet::new();
+    for command in commands {
+        match command {
+            Command::Assign(call) => ids.extend(call.request.iter().map(|proposal| proposal.job.0)),
+            Command::Kill(call) => {
+                ids.insert(call.request.job.0);
+            }
+            Command::Expire(call) => ids.extend(call.request.iter().map(|job| job.0)),
+            Command::Apply(call) => assignments.extend(call.request.iter().map(|report| report.assignment.to_string())),
+            Command::Accept(_) | Command::PutClient(_) | Command::Verify(_) | Command::Close(_) => {}
+        }
+    }
+    let mut jobs = jobs_where(connection, "jobs.id", ids).await?;
+    jobs.extend(jobs_where(connection, "jobs.assignment", assignments).await?);
+    Ok(jobs)
+}
+
+/// Jobs whose `column` is one of `values`, which are all different.
+pub(crate) async fn jobs_where<T>(
+    connection: &mut SqliteConnection,
+    column: &'static str,
+    values: impl IntoIterator<Item = T>,
+) -> Result<Vec<JobRow>, Cause>
+where
+    T: for<'q> sqlx::Encode<'q, Sqlite> + sqlx::Type<Sqlite>,
+{
+    let mut values = values.into_iter().peekable();
+    let mut jobs = Vec::new();
+    while values.peek().is_some() {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        query.push(JOB_COLUMNS).push(" FROM jobs WHERE ").push(column).push(" IN (");
+        let mut list = query.separated(", ");
+        let mut rows = 0;
+        for value in values.by_ref().take(ROWS) {
+            list.push_bind(value);
+            rows += 1;
+        }
+        query.push(")");
+        for row in query.build().persistent(rows <= KEPT).fetch_all(&mut *connection).await? {
+            jobs.push(read_job(&row)?);
+        }
+    }
+    Ok(jobs)
+}
+
+pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Result<(), Cause> {
+    let (accepted, moved): (Vec<_>, Vec<_>) = plan.changes.iter().partition(|change| change.before.is_none());
+    for rows in accepted.chunks(ROWS) {
+        insert_jobs(connection, rows).await?;
+    }
+    for rows in moved.chunks(ROWS) {
+        update_jobs(connection, rows).await?;
+    }
+    for rows in plan.history.chunks(ROWS) {
+        insert_history(connection, rows).await?;
+    }
+    for rows in plan.clients.chunks(ROWS) {
+        put_clients(connection, rows).await?;
+    }
+    Ok(())
+}
+
+async fn insert_jobs(connection: &mut SqliteConnection, accepted: &[&Change]) -> Result<(), Cause> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO jobs (id, user_id, service, slots, requires, priority, labels, status, version, attempt, lost, \
+         payload, payload_bytes, created_at) ",
+    );
+    query.push_values(accepted, |mut tuple, change| {
+        let row = &change.now;
+        let request = &row.request;
+        tuple.push_bind(row.id.0).push_bind(request.user.get()).push_bind(request.service.to_string());
+        tuple.push_bind(request.slots.get()).push_bind(request.requires.to_string()).push_bind(request.priority);
+        tuple.push_bind(request.labels.to_string()).push_bind(row.status().as_str()).push_bind(row.version);
+        tuple.push_bind(row.progress.attempt).push_bind(row.progress.lost);
+        tuple.push_bind(row.payload.to_string()).push_bind(bytes(row.payload_bytes)).push_bind(row.created_at.0);
+    });
+    query.build().persistent(accepted.len() <= KEPT).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// Compare-and-set on the version. That a row is not as it was read is impossible within the transaction; should it
+/// happen, somebody else writes to this database, and nothing of the batch may stand.
+async fn update_jobs(connection: &mut SqliteConnection, moved: &[&Change]) -> Result<(), Cause> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "WITH new (id, old_version, version, status, attempt, lost, kill_at, kill_by, assignment, client, \
+         last_client, outcome, result_bytes, ended_at) AS (",
+    );
+    query.push_values(moved, |mut tuple, change| push_new(&mut tuple, change));
+    query.push(
+        ") UPDATE jobs SET version = new.version, status = new.status, attempt = new.attempt, lost = new.lost, \
+         kill_requested_at = new.kill_at, kill_requested_by = new.kill_by, assignment = new.assignment, \
+         client = new.client, last_client = new.last_client, outcome = new.outcome, \
+         result_bytes = new.result_bytes, ended_at = new.ended_at \
+         FROM new WHERE jobs.id = new.id AND jobs.version = new.old_version RETURNING jobs.id",
+    );
+    let rows = query.build().persistent(moved.len() <= KEPT).fetch_all(&mut *connection).await?;
+    if rows.len() == moved.len() {
+        return Ok(());
+    }
+    let written = rows.iter().map(|row| row.try_get(0).map(JobId)).collect::<Result<BTreeSet<_>, _>>()?;
+    let lost = moved.iter().find(|change| !written.contains(&change.now.id));
+    Err(Cause::damaged(
+        lost.map_or_else(|| "a job".to_owned(), |change| format!("job {}", change.now.id)),
+        "a version that changed under the writer",
+    ))
+}
+
+fn push_new(tuple: &mut Separated<'_, Sqlite, &'static str>, change: &Change) {
+    let row = &change.now;
+    let old_version = change.before.as_ref().map_or(0, |before| before.version);
+    tuple.push("CAST(").push_bind_unseparated(row.id.0).push_unseparated(" AS BIGINT)");
+    push_integer(tuple, Some(i64::from(old_version)));
+    push_integer(tuple, Some(i64::from(row.version)));
+    tuple.push_bind(row.status().as_str());
+    push_integer(tuple, Some(i64::from(row.progress.attempt)));
+    push_integer(tuple, Some(i64::from(row.progress.lost)));
+    push_integer(tuple, row.kill.as_ref().map(|kill| kill.at.0));
+    tuple.push_bind(row.kill.as_ref().map(|kill| kill.by.clone()));
+    tuple.push_bind(row.placement.as_ref().map(|placement| placement.assignment.to_string()));
+    tuple.push_bind(row.placement.as_ref().map(|placement| placement.client.to_string()));
+    tuple.push_bind(row.last_client.as_ref().map(ToString::to_string));
+    tuple.push_bind(outcome_of(&row.progress.state));
+    push_integer(tuple, row.result_bytes.map(bytes));
+    push_integer(tuple, row.ended_at.map(|at| at.0));
+}
+
+/// In a list of VALUES PostgreSQL takes a parameter for text unless told otherwise.
+fn push_integer(tuple: &mut Separated<'_, Sqlite, &'static str>, value: Option<i64>) {
+    tuple.push("CAST(").push_bind_unseparated(value).push_unseparated(" AS BIGINT)");
+}
+
+async fn insert_history(connection: &mut SqliteConnection, history: &[HistoryRow]) -> Result<(), Cause> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO history (job, seq, at, from_status, to_status, attempt, client, reason) ",
+    );
+    query.push_values(history, |mut tuple, row| {
+        tuple.push_bind(row.job.0).push_bind(row.seq).push_bind(row.at.0).push_bind(row.from.map(|from| from.as_str()));
+        tuple.push_bind(row.to.as_str()).push_bind(row.attempt);
+        tuple.push_bind(row.client.as_ref().map(ToString::to_string)).push_bind(row.reason.clone());
+    });
+    query.build().persistent(history.len() <= KEPT).execute(&mut *connection).await?;
+    Ok(())
+}
+
+async fn put_clients(connection: &mut SqliteConnection, clients: &[domain::ClientRecord]) -> Result<(), Cause> {
+    let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO clients (name, services, slots, labels, state) ");
+    query.push_values(clients, |mut tuple, client| {
+        let services = serde_json::Value::from_iter(client.services.iter().map(|service| service.as_str()));
+        tuple.push_bind(client.name.to_string()).push_bind(services.to_string()).push_bind(client.slots);
+        tuple.push_bind(client.labels.to_string()).push_bind(client.state.as_str());
+    });
+    query.push(
+        " ON CONFLICT (name) DO UPDATE SET services = excluded.services, slots = excluded.slots, \
+         labels = excluded.labels, state = excluded.state",
+    );
+    query.build().persistent(clients.len() <= KEPT).execute(&mut *connection).await?;
+    Ok(())
+}
+
+/// SQL has no unsigned integers; no file has 2⁶³ bytes.
+fn bytes(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -59,14 +59,16 @@ pub fn run(workspace: &Workspace, names: &[String]) -> Outcome {
         Ok(tree) => tree,
         Err(why) => return Outcome::Unable(why),
     };
-    let rows: Vec<_> = mutants
-        .iter()
-        .map(|mutant| {
-            println!("==> {}: {}", mutant.name, mutant.breaks);
-            let begun = Instant::now();
-            (mutant, tree.judge(mutant), begun.elapsed())
-        })
-        .collect();
+    // All of these before the first bug, since putting one in and out again makes the next run build.
+    println!("==> without any mutant");
+    let green: Vec<bool> = mutants.iter().map(|mutant| tree.test(mutant) == Some(0)).collect();
+    let mut rows = Vec::new();
+    for (mutant, green) in mutants.iter().zip(green) {
+        println!("==> {}: {}", mutant.name, mutant.breaks);
+        let begun = Instant::now();
+        let verdict = if green { tree.judge(mutant) } else { Verdict::Useless("its tests are not green without it") };
+        rows.push((mutant, verdict, begun.elapsed()));
+    }
     println!();
     for (mutant, verdict, took) in &rows {
         println!("{:40} {:6.1} s  {verdict}  ({})", mutant.name, took.as_secs_f64(), mutant.breaks);
@@ -128,9 +130,6 @@ impl<'a> Tree<'a> {
     }
 
     fn judge(&self, mutant: &Mutant) -> Verdict {
-        if self.test(mutant) != Some(0) {
-            return Verdict::Useless("the tests it names are not green without it");
-        }
         if !good(self.git().arg("apply").arg(&mutant.patch)) {
             return Verdict::Useless("the patch no longer applies");
         }
@@ -152,6 +151,8 @@ impl<'a> Tree<'a> {
         let mut nextest = cargo(self.workspace);
         nextest.current_dir(&self.dir).env("CARGO_TARGET_DIR", &self.target);
         nextest.args(["nextest", "run", "--cargo-quiet", "--no-tests", "fail", "--status-level", "none"]);
+        // Red is what is wanted: how it looks is of interest only to who runs that test alone.
+        nextest.args(["--failure-output", "never", "--final-status-level", "none"]);
         nextest.args(["--package", &mutant.package, "--filterset", &mutant.test]);
         nextest.status().ok()?.code()
     }

@@ -60,7 +60,6 @@ analyse() {
             refuse("line " NR ": not a coordinate in column " column ": \"" text "\"")
         return text + 0
     }
-    { sub(/\r$/, "") }
     /^ENDMDL/ { exit }
     /^ATOM  / || (/^HETATM/ && substr($0, 18, 3) == "MSE") {
         residue = substr($0, 22, 6)

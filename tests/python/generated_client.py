@@ -46,7 +46,7 @@ def generate(base_url, directory):
     """Writes the client below `directory`; it is importable afterwards."""
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--url", f"{base_url}/openapi.json"]
     command += ["--config", CONFIG, "--meta", "none", "--output-path", directory / "orchestrator_client"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     said = done.stdout + done.stderr
     assert done.returncode == 0, f"generation failed:\n{said}"
     assert "WARNING" not in said.upper(), f"parts of the document were left out:\n{said}"

@@ -20,7 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 CONFIG = Path(__file__).with_name("openapi-python-client.yaml")
-PAUSE_SECONDS = 0.05
+WAIT_SECONDS = 10
 LIVE = {"Queued", "Processing", "Submitted", "Running", "Unknown"}
 
 INPUTS = {
@@ -59,7 +59,7 @@ class Jobs:
     def __init__(self, base_url, timeout):
         package = importlib.import_module("orchestrator_client")
         self.types = importlib.import_module("orchestrator_client.types")
-        self.client = package.Client(base_url=base_url, timeout=timeout, raise_on_unexpected_status=True)
+        self.client = package.Client(base_url=base_url, timeout=WAIT_SECONDS + 20, raise_on_unexpected_status=True)
         self.timeout = timeout
 
     def call(self, operation, *arguments, **named):
@@ -75,7 +75,8 @@ class Jobs:
         return answer.parsed.id
 
     def status(self, job):
-        answer = self.call("get_job", job)
+        """Of a job that has ended, or after WAIT_SECONDS: the server answers when there is something to say."""
+        answer = self.call("get_job", job, wait_seconds=WAIT_SECONDS)
         assert answer.status_code == HTTPStatus.OK and answer.parsed.id == job, f"get_job: {answer}"
         return str(answer.parsed.status)
 
@@ -84,7 +85,6 @@ class Jobs:
         deadline = time.monotonic() + self.timeout
         while (status := self.status(job)) in LIVE:
             assert time.monotonic() < deadline, f"job {job} is still {status} after {self.timeout} s"
-            time.sleep(PAUSE_SECONDS)
         return status
 
     def refused_results(self, job):

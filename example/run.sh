@@ -60,7 +60,6 @@ analyse() {
             refuse("line " NR ": not a coordinate in column " column ": \"" text "\"")
         return text + 0
     }
-    { sub(/\r$/, "") }
     /^ENDMDL/ { exit }
     /^ATOM  / || (/^HETATM/ && substr($0, 18, 3) == "MSE") {
         residue = substr($0, 22, 6)
@@ -146,6 +145,6 @@ structures=(**/*.pdb)
 printf 'structure\tchain_i\tresidue_i\tname_i\tchain_j\tresidue_j\tname_j\tdistance\n' >contacts.tsv
 : >summary.txt
 for structure in "${structures[@]}"; do
-    # One awk per structure; its own message and exit code say what is wrong with the file.
+    # shellcheck disable=SC2094 # the name goes along, the file is only read
     analyse "$structure" "${structure%.*}.contacts.pbm" <"$structure" | tee -a summary.txt
 done

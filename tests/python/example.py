@@ -73,7 +73,9 @@ def run(work, awk):
     (tools / "awk").write_text(f'#!/bin/sh\nexec {awk} "$@"\n')
     (tools / "awk").chmod(0o755)
     environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
-    return subprocess.run(["bash", "run.sh"], cwd=work, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["bash", "run.sh"], check=False, cwd=work, env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 def new_directory(root, name):
@@ -117,7 +119,7 @@ def check_refusals(root, awk_name, awk):
         "no ATOM record": ("REMARK nothing here\n", "bad.pdb: no ATOM record in it"),
         "empty": ("", "bad.pdb: no ATOM record in it"),
         "no CA": (good.replace(" CA ", " CX "), "bad.pdb: no CA atom in it"),
-        "not a number": (good.replace("1.458", "1.4x8", 1), "line 4: not a coordinate in column 31: \"1.4x8\""),
+        "not a number": (good.replace("1.458", "1.4x8", 1), 'line 4: not a coordinate in column 31: "1.4x8"'),
         "no file": (None, "there is no *.pdb file here"),
     }
     for index, (case, (text, message)) in enumerate(refusals.items()):
@@ -137,7 +139,7 @@ def check_dialects(root, awk_name, awk):
         odd.append(line[:66])
         if line[12:16] == " CA ":
             odd.append(line[:16] + "B" + line[17:30] + "   1.000   1.000   1.000")
-    odd += ["ENDMDL", *good]
+    odd += ["ENDMDL", *(line[:21] + "B" + line[22:] for line in good)]
     (work / "odd.PDB").write_text("\r\n".join(odd) + "\r\n")
     done = run(work, awk)
     block = dict(split(line) for line in done.stdout.strip().splitlines())

@@ -1,3 +1,3 @@
-//! Builds the parts of an application from their settings, starts them, and lets them end.
+//! How the binary can run: each mode builds its parts from its settings, starts them, and drains.
 
-pub mod server;
+pub mod keep;

@@ -1,0 +1,159 @@
+//! The launcher process: takes requests from the client over its standard input, forks a keeper for each.
+//!
+//! Standard input is the SOCK_SEQPACKET socket to the client, and its end is the launcher's end. Standard output is a
+//! locked file that tells the client's next incarnation that this launcher still runs; nothing is written to it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{MsgFlags, recv, send};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, close, fork, setsid};
+
+use super::{Answer, KEEPER_FILE, MESSAGE_MAX, Start, keep};
+use crate::client::exit::BootId;
+
+#[derive(Debug, thiserror::Error)]
+#[error("the launcher cannot {operation}")]
+pub struct LauncherProcessError {
+    operation: &'static str,
+    source: io::Error,
+}
+
+fn failed<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> LauncherProcessError {
+    move |source| LauncherProcessError { operation, source: source.into() }
+}
+
+/// What every keeper takes over from its launcher.
+pub(super) struct Inherited {
+    /// Of the running kernel.
+    pub boot: BootId,
+    /// SIGCHLD and SIGTERM, which are blocked. A signalfd yields the signals of the process that reads it, so a forked
+    /// keeper reads its own from the same descriptor.
+    pub signals: SignalFd,
+    pub null: File,
+}
+
+/// Serves the client at the other end of standard input until that is closed.
+///
+/// # Errors
+/// The process cannot be set up, or the socket or the signals fail.
+pub fn run() -> Result<(), LauncherProcessError> {
+    // Out of the client's process group: Ctrl-C on a terminal is for the client.
+    setsid().map_err(failed("become a session leader"))?;
+    close_leaked_descriptors().map_err(failed("close leaked descriptors"))?;
+    let mut watched = SigSet::empty();
+    watched.add(Signal::SIGCHLD);
+    watched.add(Signal::SIGTERM);
+    watched.thread_block().map_err(failed("block signals"))?;
+    let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+        .map_err(failed("watch signals"))?;
+    let null = File::open("/dev/null").map_err(failed("open /dev/null"))?;
+    let boot = BootId::current().map_err(failed("read the boot id"))?;
+    serve(&Inherited { boot, signals, null })
+}
+
+fn serve(inherited: &Inherited) -> Result<(), LauncherProcessError> {
+    let stdin = io::stdin();
+    let client = stdin.as_fd();
+    let mut message = vec![0; MESSAGE_MAX];
+    loop {
+        let mut ready =
+            [PollFd::new(client, PollFlags::POLLIN), PollFd::new(inherited.signals.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ready, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(failed("wait")(error)),
+        }
+        let [asked, signalled] = ready.map(|fd| fd.any().unwrap_or(true));
+        if signalled {
+            reap(&inherited.signals).map_err(failed("reap keepers"))?;
+        }
+        if asked {
+            match recv(client.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) | Err(Errno::ECONNRESET) => return Ok(()),
+                Ok(length) => launch(client, &message[..length], inherited),
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
+                Err(error) => return Err(failed("read a request")(error)),
+            }
+        }
+    }
+}
+
+/// Forks the keeper that `message` asks for. What goes wrong is the client's to know.
+fn launch(client: BorrowedFd<'_>, message: &[u8], inherited: &Inherited) {
+    let start: Start = match serde_json::from_slice(message) {
+        Ok(start) => start,
+        Err(error) => return eprintln!("launcher: a request that makes no sense: {error}"),
+    };
+    if let Err(error) = fork_keeper(client, &start, inherited) {
+        answer(client, &Answer { assignment: start.assignment, error: Some(error.to_string()) });
+    }
+}
+
+fn fork_keeper(client: BorrowedFd<'_>, start: &Start, inherited: &Inherited) -> io::Result<()> {
+    // Locked before the fork, which shares the lock: at no time is there a keeper without one.
+    let lock = locked(&start.dir.join(KEEPER_FILE))?;
+    // SAFETY: the launcher is single-threaded, so no lock or allocator state can be torn in the child.
+    match unsafe { fork() } {
+        Ok(ForkResult::Parent { .. }) => Ok(()),
+        Ok(ForkResult::Child) => {
+            let started = || answer(client, &Answer { assignment: start.assignment, error: None });
+            std::process::exit(keep::run(start, lock, inherited, started));
+        }
+        Err(error) => {
+            std::fs::remove_file(start.dir.join(KEEPER_FILE))?;
+            Err(error.into())
+        }
+    }
+}
+
+fn locked(path: &Path) -> io::Result<File> {
+    let file = File::options().create_new(true).write(true).open(path)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+fn answer(client: BorrowedFd<'_>, answer: &Answer) {
+    let sent = serde_json::to_vec(answer)
+        .map_err(io::Error::from)
+        .and_then(|bytes| Ok(send(client.as_raw_fd(), &bytes, MsgFlags::MSG_NOSIGNAL)?));
+    // A client that is gone will look at the lock instead.
+    if let Err(error) = sent {
+        eprintln!("launcher: {} could not be answered: {error}", answer.assignment);
+    }
+}
+
+/// Takes note of the keepers that have ended. SIGTERM is not for the launcher, which ends with its client.
+fn reap(signals: &SignalFd) -> nix::Result<()> {
+    while signals.read_signal()?.is_some() {}
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Closes what the client was given without close-on-exec by whoever started it: no job shall get it.
+fn close_leaked_descriptors() -> io::Result<()> {
+    let open: Vec<RawFd> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect();
+    for fd in open {
+        // The descriptor of the listing itself is closed by now.
+        match close(fd) {
+            Ok(()) | Err(Errno::EBADF) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Whether an attempt has a keeper, and the client's hold on it.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use super::KEEPER_FILE;
+
+/// What the file `keeper` of an attempt tells.
+#[derive(Debug)]
+pub enum Liveness {
+    /// There never was a keeper: run.sh was not started.
+    NeverStarted,
+    Alive(Keeper),
+    /// There was one; if it left no exit, the attempt was cut off.
+    Gone,
+}
+
+impl Liveness {
+    /// # Errors
+    /// The file system's, or the kernel knows no pidfd (before 5.3).
+    pub fn of(dir: &Path) -> io::Result<Self> {
+        let lock = match File::open(dir.join(KEEPER_FILE)) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::NeverStarted),
+            Err(error) => return Err(error),
+        };
+        let pid = io::read_to_string(&lock)?.trim().parse().ok().and_then(Pid::from_raw);
+        // In this order: a lock that is held after the descriptor was opened shows that the descriptor is the keeper's.
+        let handle = match pid.map(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK)) {
+            Some(Ok(handle)) => handle,
+            None | Some(Err(rustix::io::Errno::SRCH)) => return Ok(Self::Gone),
+            Some(Err(error)) => return Err(error.into()),
+        };
+        match lock.try_lock() {
+            Ok(()) => Ok(Self::Gone),
+            Err(TryLockError::WouldBlock) => Ok(Self::Alive(Keeper(handle))),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// A keeper that was alive when it was looked at. Its descriptor becomes readable when it ends.
+#[derive(Debug)]
+pub struct Keeper(OwnedFd);
+
+impl Keeper {
+    /// Asks it to end its job; one that is gone is past asking.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn kill(&self) -> io::Result<()> {
+        match pidfd_send_signal(&self.0, Signal::TERM) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl AsFd for Keeper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl std::os::fd::AsRawFd for Keeper {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0.as_raw_fd()
+    }
+}

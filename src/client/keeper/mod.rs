@@ -1,0 +1,70 @@
+//! The processes between the client and its jobs: one launcher, and a keeper per job.
+//!
+//! Owns how run.sh is started, watched and ended, and what is recorded of its end. Must not know why a job runs, nor
+//! HTTP, nor the runtime: [`launcher`] and what it forks are single-threaded processes without tokio.
+//!
+//! - The **launcher** is this binary once more (`keep`), started by the client; it forks a keeper per request and
+//!   nothing else. A fork of the small launcher is cheap at any size of the client, and being single-threaded it may
+//!   fork without exec.
+//! - A **keeper** is the session leader and subreaper of its job, so that everything the job starts, also what
+//!   daemonizes itself, stays below it and dies with it. It outlives launcher and client. When no process of the job is
+//!   left it writes the file `exit` beside the job and ends.
+//!
+//! A keeper is alive as long as it holds the lock on the file `keeper`, which has its pid inside: a pid alone could
+//! have been reused. It writes the pid before it lets go of the launcher's socket and of the launcher's lock. So once
+//! either is seen to be free, every job that was started can be told from every job that was not.
+//!
+//! **Nothing here is fsynced.** The job's outputs are not, so after a crash of the machine a durable exit would vouch
+//! for files that may be torn. Instead every record carries the kernel's boot id and counts in that boot only: after
+//! another start of the machine an attempt counts as cut off.
+
+mod handle;
+mod keep;
+pub mod launcher;
+mod liveness;
+mod script;
+mod tree;
+
+use std::path::PathBuf;
+
+use domain::{AssignmentId, JobId, ServiceName, UserId};
+use serde::{Deserialize, Serialize};
+
+pub use handle::{Launcher, LauncherError};
+pub use liveness::{Keeper, Liveness};
+
+/// The hidden subcommand of the binary that makes it a launcher.
+pub const SUBCOMMAND: &str = "keep";
+
+/// Names below an attempt's directory.
+pub const WORK_DIR: &str = "work";
+pub const TEMP_DIR: &str = "tmp";
+pub const LOG_FILE: &str = "log";
+pub const EXIT_FILE: &str = "exit";
+const KEEPER_FILE: &str = "keeper";
+
+/// The longest message between client and launcher, in bytes: a path (4,096 at most) and a few numbers and names.
+const MESSAGE_MAX: usize = 8 * 1024;
+
+/// Asks the launcher for a keeper.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Start {
+    pub assignment: AssignmentId,
+    /// The attempt's directory, absolute; the payload is in [`WORK_DIR`] below it.
+    pub dir: PathBuf,
+    pub job: JobId,
+    pub attempt: u32,
+    pub user: UserId,
+    pub service: ServiceName,
+    pub slots: u32,
+    /// From TERM to KILL.
+    pub kill_grace_ms: u64,
+}
+
+/// The launcher's answer, sent by the new keeper itself, or by the launcher when there is none.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    assignment: AssignmentId,
+    /// Why there is no keeper.
+    error: Option<String>,
+}

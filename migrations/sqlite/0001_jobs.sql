@@ -28,6 +28,8 @@ CREATE TABLE jobs (
     -- Of the current attempt; of the last one once the job has ended; NULL while it waits and once it was cleaned.
     assignment        TEXT,
     client            TEXT,
+    -- The number that a predecessor's client gave the current attempt; our own clients give none.
+    client_number     INTEGER,
     -- The client of the attempt before, if it was lost or refused there.
     last_client       TEXT,
     -- JSON of domain::Failure while Failed, plain text while Invalid.

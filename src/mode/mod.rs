@@ -1,3 +1,4 @@
-//! How the binary can run: each mode builds its parts from its settings, starts them, and drains.
+//! Builds the parts of an application from their settings, starts them, and lets them end.
 
 pub mod keep;
+pub mod server;

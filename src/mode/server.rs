@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use domain::Limits;
 use domain::schedule::Native;
 use poem::listener::{Acceptor, Listener, TcpListener};
 use store::{Store, StoreOptions};
 
 use crate::config::settings::ServerSettings;
-use crate::runtime::{DataDirLock, Deadline, OnEnd, Tasks, Wake, terminated};
+use crate::runtime::lock::DataDirLock;
+use crate::runtime::{Deadline, OnEnd, Tasks, Wake, terminated};
 use crate::server::api;
 use crate::server::loops::collect::Collect;
 use crate::server::loops::deliver::Deliver;
@@ -30,6 +30,8 @@ const READERS: u32 = 4;
 pub struct Running {
     pub address: std::net::SocketAddr,
     tasks: Tasks,
+    /// Outlives the others: what they hand in is still committed.
+    writer: Tasks,
     store: Store,
     shutdown: Duration,
     _lock: DataDirLock,
@@ -43,7 +45,7 @@ pub async fn run(settings: ServerSettings) -> anyhow::Result<()> {
     let running = start(settings).await?;
     tokio::select! {
         signal = terminated() => signal.context("signal handlers cannot be installed")?,
-        () = running.tasks.stop().cancelled() => anyhow::bail!("a part of the server ended; see the log"),
+        () = running.broken() => anyhow::bail!("a part of the server ended; see the log"),
     }
     tracing::info!("stopping");
     running.stop().await;
@@ -67,9 +69,9 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let (store, writer) = Store::open(options)
         .await
         .with_context(|| format!("cannot open the database {}", settings.db_path.display()))?;
-    tasks.spawn("store writer", OnEnd::Fatal, writer.run());
-    let limits = |service: &crate::config::settings::ServiceSettings| -> Limits { service.limits };
-    store.configure(settings.services.iter().map(|(name, service)| (name.clone(), limits(service))).collect());
+    let writing = Tasks::default();
+    writing.spawn("store writer", OnEnd::Fatal, writer.run());
+    store.configure(settings.services.iter().map(|(name, service)| (name.clone(), service.limits)).collect());
 
     let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned())
         .context("the HTTP client cannot be set up")?;
@@ -95,7 +97,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         server.run_with_graceful_shutdown(routes, stop.cancelled_owned(), Some(shutdown)).await
     });
     tracing::info!(%address, server.id = store.server_id(), "server is ready");
-    Ok(Running { address, tasks, store, shutdown, _lock: lock })
+    Ok(Running { address, tasks, writer: writing, store, shutdown, _lock: lock })
 }
 
 fn start_loops(parts: &Parts) {
@@ -110,6 +112,14 @@ fn start_loops(parts: &Parts) {
 }
 
 impl Running {
+    /// Resolves when something that must not end has ended.
+    async fn broken(&self) {
+        tokio::select! {
+            () = self.tasks.stop().cancelled() => {}
+            () = self.writer.stop().cancelled() => {}
+        }
+    }
+
     /// Stops taking, lets what was begun end within the deadline, and commits what was handed in.
     pub async fn stop(self) {
         match self.tasks.drain(self.shutdown).await {
@@ -117,6 +127,9 @@ impl Running {
             Deadline::Missed => tracing::warn!("the deadline passed; what was left goes on at the next start"),
             Deadline::Cut => tracing::warn!("told twice; what was left goes on at the next start"),
         }
-        drop(self.store);
+        self.writer.stop().cancel();
+        if tokio::time::timeout(self.shutdown, self.store.close()).await.is_err() {
+            tracing::error!("the database did not close in time; it is whole, as after a crash");
+        }
     }
 }

@@ -12,6 +12,12 @@ impl UnixMillis {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
+
+    /// The moment `age` before this one.
+    #[must_use]
+    pub fn minus(self, age: std::time::Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// Milliseconds on this process's monotonic clock, relative to the store's opening: negative for what began before.

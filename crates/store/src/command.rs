@@ -60,12 +60,14 @@ pub struct Report {
     pub note: Option<String>,
     /// With `Ended`: size of the result that is stored durably, if there is one.
     pub result_bytes: Option<u64>,
+    /// With `Delivered`: the number that a predecessor's client gave the attempt.
+    pub client_number: Option<i64>,
 }
 
 impl Report {
     #[must_use]
     pub fn new(assignment: AssignmentId, event: Event) -> Self {
-        Self { assignment, event, note: None, result_bytes: None }
+        Self { assignment, event, note: None, result_bytes: None, client_number: None }
     }
 }
 

@@ -88,6 +88,15 @@ impl Store {
         rows.map_err(reading("a job's history"))
     }
 
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let answer = sqlx::query("SELECT 1").execute(&self.readers).await;
+        answer.map(drop).map_err(Cause::from).map_err(reading("the server's health"))
+    }
+
     /// At most `limit` jobs that ended before `before` and were not cleaned, longest ended first.
     ///
     /// # Errors

@@ -67,6 +67,8 @@ pub struct JobRow {
     pub kill: Option<KillMark>,
     /// Of the current attempt, or of the last one once the job has ended.
     pub placement: Option<Placement>,
+    /// The number that a predecessor's client gave the attempt.
+    pub client_number: Option<i64>,
     /// The client of the attempt before, if it was lost or refused there.
     pub last_client: Option<ClientName>,
     pub payload: PayloadKey,
@@ -81,6 +83,12 @@ impl JobRow {
     #[must_use]
     pub fn status(&self) -> Status {
         self.progress.state.status()
+    }
+
+    /// The assignment whose result is stored, if one is.
+    #[must_use]
+    pub fn result(&self) -> Option<AssignmentId> {
+        self.result_bytes.and(self.placement.as_ref()).map(|placement| placement.assignment)
     }
 }
 
@@ -103,7 +111,7 @@ pub struct HistoryRow {
 /// What [`read_job`] expects, in its order.
 pub(crate) const JOB_COLUMNS: &str = "jobs.id, jobs.user_id, jobs.service, jobs.slots, jobs.requires, jobs.priority, \
      jobs.labels, jobs.status, jobs.version, jobs.attempt, jobs.lost, jobs.kill_requested_at, jobs.kill_requested_by, \
-     jobs.assignment, jobs.client, jobs.last_client, jobs.outcome, jobs.payload, jobs.payload_bytes, \
+     jobs.assignment, jobs.client, jobs.client_number, jobs.last_client, jobs.outcome, jobs.payload, jobs.payload_bytes, \
      jobs.result_bytes, jobs.created_at, jobs.ended_at";
 
 /// Columns of one row, read in order; every complaint names the row.
@@ -178,6 +186,7 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
         (None, None) => None,
         _ => return Err(Cause::damaged(columns.subject, "half a placement")),
     };
+    let client_number = columns.raw()?;
     let last_client = columns.optional_parsed()?;
     let outcome = columns.raw::<Option<String>>()?;
     let state =
@@ -190,6 +199,7 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
         version,
         kill,
         placement,
+        client_number,
         last_client,
         payload: columns.parsed()?,
         payload_bytes: columns.number()?,

@@ -104,7 +104,7 @@ impl Process {
             .stdout(Stdio::from(lock))
             .spawn()
             .map_err(LauncherError::Spawn)?;
-        Ok(Self { child, socket: AsyncFd::register(ours).map_err(LauncherError::Socket)? })
+        Ok(Self { child, socket: AsyncFd::new(ours).map_err(LauncherError::Socket)? })
     }
 
     async fn send(&self, message: &[u8]) -> io::Result<()> {

@@ -100,8 +100,10 @@ fn launch(client: BorrowedFd<'_>, message: &[u8], inherited: &Inherited) {
 fn fork_keeper(client: BorrowedFd<'_>, start: &Start, inherited: &Inherited) -> io::Result<()> {
     // Locked before the fork, which shares the lock: at no time is there a keeper without one.
     let lock = locked(&start.dir.join(KEEPER_FILE))?;
+    #[expect(unsafe_code, reason = "fork has no safe interface")]
     // SAFETY: the launcher is single-threaded, so no lock or allocator state can be torn in the child.
-    match unsafe { fork() } {
+    let forked = unsafe { fork() };
+    match forked {
         Ok(ForkResult::Parent { .. }) => Ok(()),
         Ok(ForkResult::Child) => {
             let started = || answer(client, &Answer { assignment: start.assignment, error: None });

@@ -5,7 +5,7 @@ use poem::http::StatusCode;
 use store::{Cause, JobRow, StoreError};
 
 use super::problem::Problem;
-use crate::files::upload::UploadError;
+use crate::files::upload::{Fault, UploadError};
 use crate::server::operations::jobs::{AcceptError, ResultsError};
 use crate::server::parts::Parts;
 
@@ -37,7 +37,7 @@ impl Problem {
     }
 
     /// Logs what only the operator can mend, and tells the caller so much.
-    fn internal(error: &dyn std::error::Error) -> Self {
+    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something failed here; the log says what")
     }
@@ -50,6 +50,27 @@ impl From<StoreError> for Problem {
             Cause::Full(_) => storage_full(),
             _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "the database does not take it now")
                 .remedy("try again in a moment"),
+        }
+    }
+}
+
+impl From<UploadError> for Problem {
+    fn from(error: UploadError) -> Self {
+        let status = match error.fault() {
+            Fault::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Fault::Size => StatusCode::PAYLOAD_TOO_LARGE,
+            Fault::Stalled => StatusCode::REQUEST_TIMEOUT,
+            Fault::Content => StatusCode::BAD_REQUEST,
+            Fault::Full => {
+                tracing::error!(%error, "an upload found no room");
+                return storage_full();
+            }
+            Fault::Ours => return Self::internal(&error),
+        };
+        let problem = Self::new(status, error.code(), error.to_string()).remedy(error.remedy());
+        match error.subject() {
+            Some((field, value)) => problem.field(field, value),
+            None => problem,
         }
     }
 }
@@ -76,7 +97,7 @@ impl From<AcceptError> for Problem {
             AcceptError::NeverFits { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "never-fits", detail)
                 .remedy("ask for fewer slots or labels, or have the operator add a client that fits"),
             AcceptError::Store(error) => error.into(),
-            AcceptError::Random(_) | AcceptError::BrokenOff => Self::internal(&error),
+            AcceptError::Random(_) | AcceptError::Key(_) | AcceptError::BrokenOff => Self::internal(&error),
         }
     }
 }

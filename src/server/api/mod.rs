@@ -10,7 +10,7 @@ mod upload_form;
 mod zip_response;
 
 use poem::endpoint::BoxEndpoint;
-use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route};
+use poem::{EndpointExt, IntoResponse, Response, Route};
 use poem_openapi::{OpenApiService, Tags};
 
 use self::files::FilesApi;

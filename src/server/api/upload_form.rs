@@ -1,10 +1,12 @@
 //! The body of an upload, described in the OpenAPI document and only opened here: the operation reads it, because it
 //! knows the directories, the limits and when to stop.
 
-use poem::{FromRequest, Request, RequestBody, Result};
+use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use poem_openapi::types::Type;
+
+use crate::files::upload::{Upload, UploadError};
 
 const NAME: &str = "UploadForm";
 const CONTENT_TYPE: &str = "multipart/form-data";
@@ -13,6 +15,16 @@ const CONTENT_TYPE: &str = "multipart/form-data";
 pub struct UploadForm {
     pub content_type: String,
     pub body: poem::Body,
+}
+
+impl UploadForm {
+    /// The body as an upload of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// The content type is another one.
+    pub fn open(self, limit: u64) -> Result<Upload, UploadError> {
+        Upload::new(&self.content_type, Box::pin(self.body.into_bytes_stream()), limit)
+    }
 }
 
 fn text(kind: &'static str, format: Option<&'static str>, description: &'static str) -> MetaSchemaRef {
@@ -89,8 +101,8 @@ impl<'a> ApiExtractor<'a> for UploadForm {
         })
     }
 
-    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> Result<Self> {
+    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         let content_type = request.content_type().unwrap_or_default().to_owned();
-        Ok(Self { content_type, body: poem::Body::from_request(request, body).await? })
+        Ok(Self { content_type, body: body.take()? })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{AssignmentId, Event};
+use domain::{AssignmentId, Event, Status};
 use store::{ClientWork, JobRow, Report, StoreError};
 
 use crate::protocol::Submission;
@@ -100,15 +100,21 @@ impl Deliver {
     }
 
     /// Tells the client to end what was asked to end, once each; a repeat after a failure is harmless.
-    async fn send_kills(&mut self, work: &ClientWork, speaker: &Speaker) {
+    async fn send_kills(&mut self, work: &ClientWork, speaker: &Speaker) -> Result<(), StoreError> {
         self.killed.retain(|assignment| work.to_kill.iter().any(|item| item.assignment == *assignment));
         for item in &work.to_kill {
-            if self.killed.contains(&item.assignment) {
+            if self.killed.contains(&item.assignment) || self.running.contains(&item.assignment) {
+                continue;
+            }
+            if item.status == Status::Processing && !self.maybe_there.contains(&item.assignment) {
+                let note = Some("ended before it was sent".to_owned());
+                self.parts.store.apply(Report { note, ..Report::new(item.assignment, Event::NotDelivered) }).await?;
+                self.parts.wakes.dispatch.wake();
                 continue;
             }
             let told = match speaker {
                 Speaker::Modern(client, _) => client.kill(item.assignment).await,
-                Speaker::Predecessor(client) => match item.remote_number {
+                Speaker::Predecessor(client) => match item.client_number {
                     Some(number) => client.kill(number).await,
                     None => continue,
                 },
@@ -117,9 +123,12 @@ impl Deliver {
                 Ok(()) => {
                     self.killed.insert(item.assignment);
                 }
-                Err(error) => tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, %error, "kill failed; repeating"),
+                Err(error) => {
+                    tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, %error, "kill failed; repeating");
+                }
             }
         }
+        Ok(())
     }
 }
 
@@ -139,7 +148,7 @@ impl Loop for Deliver {
         // Nothing is said to a client that was not met; the loop that meets it wakes this one.
         let Some(speaker) = self.member.speaker() else { return Ok(Next::WhenWoken) };
         self.start_deliveries(&work, &speaker).await?;
-        self.send_kills(&work, &speaker).await;
+        self.send_kills(&work, &speaker).await?;
         let repeat = !self.maybe_there.is_empty() || self.killed.len() < work.to_kill.len();
         Ok(if repeat { Next::After(REPEAT) } else { Next::WhenWoken })
     }
@@ -170,12 +179,9 @@ impl Delivery {
     }
 
     async fn deliver(&self) -> Result<Outcome, StoreError> {
-        if self.row.progress.kill_requested && !self.maybe_there {
-            return self.not_delivered("killed before it was sent").await;
-        }
         match self.send().await {
-            Ok(remote_number) => {
-                self.report(Event::Delivered, None, remote_number).await?;
+            Ok(client_number) => {
+                self.report(Event::Delivered, None, client_number).await?;
                 Ok(Outcome::Done)
             }
             Err(error) => self.failed(error).await,
@@ -238,8 +244,8 @@ impl Delivery {
         Ok(Outcome::Done)
     }
 
-    async fn report(&self, event: Event, note: Option<String>, remote_number: Option<i64>) -> Result<(), StoreError> {
-        let report = Report { note, remote_number, ..Report::new(self.assignment, event) };
+    async fn report(&self, event: Event, note: Option<String>, client_number: Option<i64>) -> Result<(), StoreError> {
+        let report = Report { note, client_number, ..Report::new(self.assignment, event) };
         self.parts.store.apply(report).await.map(drop)
     }
 }

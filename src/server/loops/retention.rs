@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::StoreError;
+use store::{StoreError, UnixMillis};
 
 use crate::files::durable;
 use crate::runtime::{Loop, Next};
@@ -33,17 +33,19 @@ impl Loop for Retention {
     }
 
     async fn run_once(&mut self) -> Result<Next, StoreError> {
-        let cleaned = self.parts.store.expire(self.parts.settings.max_age, BATCH).await?;
-        for job in &cleaned {
-            let mut paths = vec![self.parts.places.payload(&job.payload)];
-            paths.extend(job.result.map(|assignment| self.parts.places.result(assignment)));
+        let before = UnixMillis::now().minus(self.parts.settings.max_age);
+        let due = self.parts.store.expired(before, BATCH).await?;
+        let cleaned = self.parts.store.expire(due.iter().map(|job| job.id).collect()).await?;
+        for job in due.iter().filter(|job| cleaned.contains(&job.id)) {
+            let mut paths = vec![self.parts.places.payload(job.payload.as_str())];
+            paths.extend(job.result().map(|assignment| self.parts.places.result(assignment)));
             for path in paths {
                 if let Err(error) = durable::remove(&path).await {
                     tracing::warn!(job.id = %job.id, path = %path.display(), %error, "not removed");
                 }
             }
         }
-        let more = cleaned.len() == BATCH as usize;
+        let more = due.len() == BATCH as usize;
         let soonest = self.parts.settings.max_age.clamp(Duration::from_secs(1), LOOK);
         Ok(if more { Next::Again } else { Next::After(soonest) })
     }

@@ -67,6 +67,7 @@ struct Active {
     status: Status,
     slots: u32,
     kill_requested: bool,
+    client_number: Option<i64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +152,7 @@ impl Ledger {
                     status,
                     slots: request.slots.get(),
                     kill_requested: row.progress.kill_requested,
+                    client_number: row.client_number,
                 };
                 client.jobs.insert(row.id, active);
             }

@@ -12,6 +12,8 @@ pub struct ActiveAssignment {
     pub job: JobId,
     pub status: Status,
     pub kill_requested: bool,
+    /// The number that a predecessor's client gave the attempt.
+    pub client_number: Option<i64>,
 }
 
 /// What there is to do for one client, each list in the order of the jobs' numbers.
@@ -44,6 +46,7 @@ impl Ledger {
                 job: *job,
                 status: active.status,
                 kill_requested: active.kill_requested,
+                client_number: active.client_number,
             })
             .collect();
         let (to_kill, rest): (Vec<_>, Vec<_>) = active.iter().cloned().partition(|active| active.kill_requested);

@@ -98,6 +98,7 @@ impl<'a> Draft<'a> {
             version: 1,
             kill: None,
             placement: None,
+            client_number: None,
             last_client: None,
             payload: job.payload.clone(),
             payload_bytes: job.payload_bytes,
@@ -129,6 +130,9 @@ impl<'a> Draft<'a> {
         let Some((from, to)) = self.step(job, &report.event, report.note.clone()) else { return Applied::Stale };
         if let (Event::Ended(_), Some(change)) = (&report.event, self.jobs.get_mut(&job)) {
             change.now.result_bytes = report.result_bytes;
+        }
+        if let (Event::Delivered, Some(change)) = (&report.event, self.jobs.get_mut(&job)) {
+            change.now.client_number = report.client_number;
         }
         Applied::Yes { job, from, to }
     }
@@ -165,6 +169,7 @@ impl<'a> Draft<'a> {
         match &row.progress.state {
             State::Queued => {
                 row.last_client = row.placement.take().map(|placement| placement.client);
+                row.client_number = None;
             }
             State::Cleaned => row.placement = None,
             state if state.status().is_final() => row.ended_at = Some(self.now),

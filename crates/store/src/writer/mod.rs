@@ -88,8 +88,7 @@ impl WriterTask {
             commands.into_iter().zip([cause]).for_each(|(command, cause)| command.settle(Err(cause)));
             return;
         }
-        let error = &cause as &(dyn std::error::Error + 'static);
-        tracing::warn!(error, commands = commands.len(), "a batch failed; each command is tried alone");
+        tracing::warn!(error = %cause, commands = commands.len(), "a batch failed; each command is tried alone");
         for mut command in commands {
             let result = self.commit(slice::from_mut(&mut command)).await;
             command.settle(result);

@@ -110,13 +110,13 @@ async fn insert_jobs(connection: &mut SqliteConnection, accepted: &[&Change]) ->
 async fn update_jobs(connection: &mut SqliteConnection, moved: &[&Change]) -> Result<(), Cause> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "WITH new (id, old_version, version, status, attempt, lost, kill_at, kill_by, assignment, client, \
-         last_client, outcome, result_bytes, ended_at) AS (",
+         client_number, last_client, outcome, result_bytes, ended_at) AS (",
     );
     query.push_values(moved, |mut tuple, change| push_new(&mut tuple, change));
     query.push(
         ") UPDATE jobs SET version = new.version, status = new.status, attempt = new.attempt, lost = new.lost, \
          kill_requested_at = new.kill_at, kill_requested_by = new.kill_by, assignment = new.assignment, \
-         client = new.client, last_client = new.last_client, outcome = new.outcome, \
+         client = new.client, client_number = new.client_number, last_client = new.last_client, outcome = new.outcome, \
          result_bytes = new.result_bytes, ended_at = new.ended_at \
          FROM new WHERE jobs.id = new.id AND jobs.version = new.old_version RETURNING jobs.id",
     );
@@ -145,6 +145,7 @@ fn push_new(tuple: &mut Separated<'_, Sqlite, &'static str>, change: &Change) {
     tuple.push_bind(row.kill.as_ref().map(|kill| kill.by.clone()));
     tuple.push_bind(row.placement.as_ref().map(|placement| placement.assignment.to_string()));
     tuple.push_bind(row.placement.as_ref().map(|placement| placement.client.to_string()));
+    push_integer(tuple, row.client_number);
     tuple.push_bind(row.last_client.as_ref().map(ToString::to_string));
     tuple.push_bind(outcome_of(&row.progress.state));
     push_integer(tuple, row.result_bytes.map(bytes));

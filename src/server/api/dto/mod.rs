@@ -2,4 +2,4 @@
 
 mod job;
 
-pub use job::{AcceptedDto, HistoryDto, JobDto, OutcomeDto, ReasonDto, StatusDto, TerminatedDto};
+pub use job::{AcceptedDto, JobDto, StatusDto, TerminatedDto};

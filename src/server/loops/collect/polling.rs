@@ -3,8 +3,10 @@
 //! Its numbers are not to be trusted (see `crate::server::remote::Predecessor`), so every zip is looked into for the
 //! marker before it is anybody's result.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{AssignmentId, End, Event, Status};
 use futures_util::TryStreamExt;
@@ -12,7 +14,7 @@ use reqwest::Response;
 use store::{ActiveAssignment, Report};
 
 use super::{Round, RoundError};
-use crate::files::{durable, zip};
+use crate::files::durable;
 use crate::protocol::MARKER_FILE;
 use crate::runtime::Next;
 use crate::server::operations::pool::Member;
@@ -27,21 +29,26 @@ const IDLE: Duration = Duration::from_secs(5);
 const EXIT_FILE: &str = ".orchestrator.exit";
 /// The exit code of a job that failed there and left none.
 const UNTOLD_EXIT: i32 = 1;
+/// Of the files that are looked into, in bytes.
+const LONGEST_ENTRY: u64 = 64;
 
 pub(super) struct Poller {
     parts: Parts,
     member: Arc<Member>,
+    /// Attempts of which the client said `Lost`, since when.
+    lost: HashMap<AssignmentId, Instant>,
 }
 
-/// Whether a zip from there is this attempt's.
-enum Origin {
-    Ours { bytes: u64 },
-    Foreign,
+/// A stored zip of this attempt.
+struct Stored {
+    bytes: u64,
+    /// What the script's trap left.
+    exit: Option<i32>,
 }
 
 impl Poller {
     pub(super) fn new(parts: Parts, member: Arc<Member>) -> Self {
-        Self { parts, member }
+        Self { parts, member, lost: HashMap::new() }
     }
 
     pub(super) async fn poll(&mut self, client: &Predecessor) -> Round {
@@ -51,15 +58,16 @@ impl Poller {
             client.load().await?;
             return Ok(Next::After(if active.is_empty() { IDLE } else { ROUND }));
         }
+        self.lost.retain(|assignment, _| active.iter().any(|item| item.assignment == *assignment));
         for item in asked {
             self.ask(client, item).await?;
         }
         Ok(Next::After(ROUND))
     }
 
-    async fn ask(&self, client: &Predecessor, item: &ActiveAssignment) -> Result<(), RoundError> {
+    async fn ask(&mut self, client: &Predecessor, item: &ActiveAssignment) -> Result<(), RoundError> {
         // Without a number the delivery's answer was lost: nothing there can be told to be this job.
-        let Some(number) = item.remote_number else {
+        let Some(number) = item.client_number else {
             return self.record(item, Event::DeclaredLost, "its number on the client was never heard").await;
         };
         match client.retrieve(number).await? {
@@ -70,7 +78,7 @@ impl Poller {
     }
 
     async fn word(
-        &self,
+        &mut self,
         client: &Predecessor,
         item: &ActiveAssignment,
         number: i64,
@@ -86,12 +94,28 @@ impl Poller {
                 };
                 self.finish(item, zip, end).await
             }
-            "Lost" | "Cleaned" => self.record(item, Event::DeclaredLost, word).await,
+            "Lost" => self.said_lost(client, item, number).await,
+            "Cleaned" => self.record(item, Event::DeclaredLost, word).await,
             "Running" if item.status != Status::Running => self.record(item, Event::Started, word).await,
             _ if item.status == Status::Unknown => {
                 self.record(item, Event::ContactRegained { started: word == "Running" }, word).await
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The predecessor says `Lost` of healthy jobs too (docs/predecessor-client.md), so its word alone ends nothing:
+    /// an exit code in the files does, or silence for as long as a client may be silent.
+    async fn said_lost(&mut self, client: &Predecessor, item: &ActiveAssignment, number: i64) -> Result<(), RoundError> {
+        let since = *self.lost.entry(item.assignment).or_insert_with(Instant::now);
+        let zip = client.retrieve_partial(number).await?;
+        match self.store_zip(item, zip).await? {
+            Some(Stored { bytes, exit: Some(code) }) => self.end(item, End::Exit(code), bytes).await,
+            Some(_) if since.elapsed() < self.parts.settings.lost_after => {
+                self.record(item, Event::ContactLost, "the client says Lost, without an exit code").await
+            }
+            Some(_) => self.record(item, Event::DeclaredLost, "the client says Lost").await,
+            None => Ok(()),
         }
     }
 
@@ -102,38 +126,41 @@ impl Poller {
         zip: Response,
         end: impl FnOnce(Option<i32>) -> End,
     ) -> Result<(), RoundError> {
-        let path = self.parts.places.result(item.assignment);
-        let body = zip.bytes_stream().map_err(std::io::Error::other);
-        let stored = durable::store_stream(&path, body, None).await;
-        let bytes = match stored {
-            Ok(bytes) => bytes,
-            Err(error) => return self.record(item, Event::ContactLost, &format!("results not stored: {error}")).await,
-        };
-        let exit = zip::read_entry(&path, EXIT_FILE, 64).await;
-        match self.origin(item.assignment, bytes).await {
-            Origin::Foreign => {
-                if let Err(error) = tokio::fs::remove_file(&path).await {
-                    tracing::warn!(path = %path.display(), %error, "a foreign zip could not be removed");
-                }
-                self.record(item, Event::DeclaredLost, "the client's number now belongs to another job").await
-            }
-            Origin::Ours { bytes } => {
-                let exit = exit.ok().flatten().and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok());
-                let ended = Report::new(item.assignment, Event::Ended(end(exit)));
-                self.parts.store.apply(Report { result_bytes: Some(bytes), ..ended }).await?;
-                self.parts.wakes.dispatch.wake();
-                self.parts.wakes.retention.wake();
-                Ok(())
-            }
+        match self.store_zip(item, zip).await? {
+            Some(Stored { bytes, exit }) => self.end(item, end(exit), bytes).await,
+            None => Ok(()),
         }
     }
 
-    async fn origin(&self, assignment: AssignmentId, bytes: u64) -> Origin {
-        let path = self.parts.places.result(assignment);
-        match zip::read_entry(&path, MARKER_FILE, 64).await {
-            Ok(Some(marker)) if marker == assignment.to_string().as_bytes() => Origin::Ours { bytes },
-            _ => Origin::Foreign,
+    async fn end(&self, item: &ActiveAssignment, end: End, bytes: u64) -> Result<(), RoundError> {
+        let ended = Report::new(item.assignment, Event::Ended(end));
+        self.parts.store.apply(Report { result_bytes: Some(bytes), ..ended }).await?;
+        self.parts.wakes.dispatch.wake();
+        self.parts.wakes.retention.wake();
+        Ok(())
+    }
+
+    /// `None`: it could not be stored or is not this attempt's, and the job was told so.
+    async fn store_zip(&self, item: &ActiveAssignment, zip: Response) -> Result<Option<Stored>, RoundError> {
+        let path = self.parts.places.result(item.assignment);
+        let body = zip.bytes_stream().map_err(std::io::Error::other);
+        let bytes = match durable::store_stream(&path, body, None).await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.record(item, Event::ContactLost, &format!("results not stored: {error}")).await?;
+                return Ok(None);
+            }
+        };
+        let marker = entry(&path, MARKER_FILE).await;
+        if marker.as_deref() != Some(&*item.assignment.to_string()) {
+            if let Err(error) = durable::remove(&path).await {
+                tracing::warn!(path = %path.display(), %error, "a foreign zip could not be removed");
+            }
+            self.record(item, Event::DeclaredLost, "the client's number belongs to another job").await?;
+            return Ok(None);
         }
+        let exit = entry(&path, EXIT_FILE).await.and_then(|text| text.trim().parse().ok());
+        Ok(Some(Stored { bytes, exit }))
     }
 
     async fn record(&self, item: &ActiveAssignment, event: Event, note: &str) -> Result<(), RoundError> {
@@ -141,5 +168,16 @@ impl Poller {
         self.parts.store.apply(report).await?;
         self.parts.wakes.dispatch.wake();
         Ok(())
+    }
+}
+
+/// A small text file of a zip.
+async fn entry(zip: &Path, name: &str) -> Option<String> {
+    match crate::files::zip::read_entry(zip, name, LONGEST_ENTRY).await {
+        Ok(entry) => entry.map(|text| String::from_utf8_lossy(&text).into_owned()),
+        Err(error) => {
+            tracing::warn!(path = %zip.display(), %error, "a zip from a client cannot be read");
+            None
+        }
     }
 }

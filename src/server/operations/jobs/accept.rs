@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use domain::{ClientState, JobId, JobRequest, Labels, Requires, ServiceName, Slots, UserId};
-use store::{NewJob, PayloadKey, StoreError};
+use store::{NewJob, PayloadKey, PayloadKeyError, StoreError};
 
 use crate::files::upload::{Part, Payload, Upload, UploadError};
 use crate::runtime::OnEnd;
@@ -30,6 +30,8 @@ pub enum AcceptError {
     Store(#[from] StoreError),
     #[error("no random source for the payload's name")]
     Random(#[from] getrandom::Error),
+    #[error("the payload's name is none")]
+    Key(#[from] PayloadKeyError),
     /// Accepting broke off for a reason that the log tells.
     #[error("accepting the job broke off")]
     BrokenOff,
@@ -41,7 +43,7 @@ pub enum AcceptError {
 /// See [`AcceptError`].
 pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<JobId, AcceptError> {
     let key = random_key()?;
-    let mut payload = Payload::create(parts.places.payload_parent(&key), &key).await?;
+    let mut payload = Payload::durable(&parts.places.payload_parent(key.as_str()), key.as_str());
     let mut fields = Fields::default();
     while let Some(part) = upload.next().await? {
         match part {
@@ -60,7 +62,7 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<JobId, AcceptEr
 }
 
 async fn finish(parts: Parts, payload: Payload, key: PayloadKey, request: JobRequest) -> Result<JobId, AcceptError> {
-    let stored = payload.finish_durable().await?;
+    let stored = payload.finish().await?;
     let job = parts.store.accept(NewJob { request, payload: key, payload_bytes: stored.bytes() }).await?;
     stored.keep();
     parts.wakes.dispatch.wake();
@@ -68,10 +70,10 @@ async fn finish(parts: Parts, payload: Payload, key: PayloadKey, request: JobReq
 }
 
 /// The name of a payload's directory: 128 random bits, so that no upload meets another's files.
-fn random_key() -> Result<String, getrandom::Error> {
+fn random_key() -> Result<PayloadKey, AcceptError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+    Ok(format!("{:032x}", u128::from_be_bytes(random)).parse()?)
 }
 
 /// The text fields of an upload. Others than these are ignored, as the predecessor did.

@@ -1,0 +1,142 @@
+//! Files that survive a power cut, and the removal of what a hostile job left.
+//!
+//! A file is whole under its name or not there: it is written beside it, fsynced, renamed, and its directory fsynced.
+//! A crash can leave a `.NAME.PID-N.part` beside it, which nobody reads.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+use super::spool::{Spool, blocking};
+
+mod tree;
+
+pub use tree::remove_tree;
+
+/// What a file or directory of ours may be used for, and by whom: its owner.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// Makes names below a directory survive a power cut.
+///
+/// # Errors
+/// If the directory cannot be opened or synced.
+pub fn fsync_dir(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Makes a directory and the missing ones above it, each durable (mode 0700). Those that are there stay as they are.
+///
+/// # Errors
+/// If one cannot be made, or is a file.
+pub fn create_dirs(directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
+        Ok(()) => fsync_dir(parent(directory)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && parent(directory) != directory => {
+            create_dirs(parent(directory))?;
+            create_dirs(directory)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a small file whole and durably, in the place of an older one.
+///
+/// # Errors
+/// Whatever stood in the way; then the older one is still there.
+pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = Unfinished::beside(path)?;
+    let file = unfinished.create()?;
+    (&file).write_all(bytes)?;
+    unfinished.into_place(&file)
+}
+
+/// Stores a body as a file, durably, and says how many bytes it has. A body that fails, is longer than `limit` or whose
+/// future is dropped leaves nothing.
+///
+/// # Errors
+/// The body's own, `FileTooLarge` for the limit, or the disk's.
+pub async fn store_stream<S>(path: &Path, body: S, limit: Option<u64>) -> io::Result<u64>
+where
+    S: Stream<Item = io::Result<Bytes>> + Send,
+{
+    let unfinished = Unfinished::beside(path)?;
+    let (unfinished, file) = blocking(move || unfinished.create().map(|file| (unfinished, file))).await?;
+    let mut spool = Spool::new(file);
+    let mut body = std::pin::pin!(body);
+    while let Some(bytes) = body.next().await {
+        spool.push(&bytes?).await?;
+        if let Some(limit) = limit.filter(|limit| spool.bytes() > *limit) {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("the body has more than {limit} bytes")));
+        }
+    }
+    let bytes = spool.bytes();
+    spool.finish(move |file| unfinished.into_place(file)).await?;
+    Ok(bytes)
+}
+
+/// Removes a file or a whole tree. What is not there is removed already.
+///
+/// # Errors
+/// The first thing that could not be removed.
+pub async fn remove(path: &Path) -> io::Result<()> {
+    let path = path.to_owned();
+    blocking(move || remove_tree(&path)).await
+}
+
+/// The directory that a path is in.
+pub(super) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+/// A file that does not have its name yet; removed on drop.
+struct Unfinished {
+    place: PathBuf,
+    path: PathBuf,
+}
+
+impl Unfinished {
+    fn beside(place: &Path) -> io::Result<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut unfinished = OsString::from(".");
+        unfinished.push(name);
+        unfinished.push(format!(".{}-{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        Ok(Self { place: place.to_owned(), path: place.with_file_name(unfinished) })
+    }
+
+    /// What a process with the same id left before a crash is overwritten.
+    fn create(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE).custom_flags(nix::libc::O_NOFOLLOW);
+        options.open(&self.path)
+    }
+
+    fn into_place(self, file: &File) -> io::Result<()> {
+        file.sync_all()?;
+        fs::rename(&self.path, &self.place)?;
+        fsync_dir(parent(&self.place))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // After the rename there is nothing; else a failure leaves a `.part`, which nobody reads.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+#[path = "durable_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ mod api;
 mod cluster_key;
 mod config;
 mod download;
+mod modes;
 mod payload;
 mod progress;
 mod remote;
@@ -44,6 +45,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take jobs, queue them, give them to clients, serve the results.
+    Server(modes::Server),
+    /// Run the jobs that a server sends.
+    Client(modes::Client),
+    /// Run a server, two clients and an example job, from upload to results.
+    Demo(modes::Demo),
     /// Upload a job; on request wait for it and fetch its results.
     Submit(submit::Submit),
     /// Tell where jobs are, and why.
@@ -54,6 +61,9 @@ pub enum Command {
     Config(config::Config),
     /// Make the key file that server and clients share, unless it is there.
     ClusterKey(cluster_key::MakeClusterKey),
+    /// Started by a client for itself.
+    #[command(hide = true)]
+    Keep,
 }
 
 impl Cli {
@@ -63,11 +73,15 @@ impl Cli {
     /// Why it could not be done; `main` prints it.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Server(server) => server.run(&Environment::of_process()),
+            Command::Client(client) => client.run(&Environment::of_process()),
+            Command::Demo(demo) => demo.run(),
             Command::Submit(submit) => submit.run(),
             Command::Status(status) => status.run(),
             Command::Download(download) => download.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
             Command::ClusterKey(make) => make.run(),
+            Command::Keep => modes::keep(),
         }
     }
 }

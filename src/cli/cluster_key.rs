@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Args;
 
 use crate::config::cluster_key::{self, Made};
@@ -22,7 +23,7 @@ pub struct MakeClusterKey {
 impl MakeClusterKey {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let file = self.file.display();
-        match cluster_key::make(&self.file)? {
+        match cluster_key::make(&self.file).with_context(|| file.to_string())? {
             Made::New => println!("made a new key in {file}"),
             Made::Kept => println!("{file} has a usable key; it was left as it is"),
         }

@@ -4,9 +4,19 @@
 //! settings, and a server over HTTP. What people see on a terminal and what programs read from a pipe is decided here
 //! and nowhere else.
 
+mod api;
 mod cluster_key;
 mod config;
+mod download;
+mod modes;
+mod payload;
+mod progress;
+mod remote;
+#[cfg(test)]
+mod scripted;
 mod setting_flags;
+mod status;
+mod submit;
 
 use std::process::ExitCode;
 
@@ -14,10 +24,10 @@ use clap::{Parser, Subcommand};
 
 pub use setting_flags::{ClientFlags, ServerFlags};
 
-use crate::config::Environment;
+use crate::config::{Environment, Mistakes};
 
-/// The exit code for a command line or settings that cannot be used. 0 is success, 1 any other failure.
-pub const USAGE: u8 = 2;
+/// The exit code for a command line or settings that cannot be used; clap uses the same.
+const USAGE: u8 = 2;
 
 const AFTER_HELP: &str = "\
 Settings come from flags, then the environment, then the TOML file of --config, then defaults; every setting has all \
@@ -35,10 +45,25 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take jobs, queue them, give them to clients, serve the results.
+    Server(modes::Server),
+    /// Run the jobs that a server sends.
+    Client(modes::Client),
+    /// Run a server, two clients and an example job, from upload to results.
+    Demo(modes::Demo),
+    /// Upload a job; on request wait for it and fetch its results.
+    Submit(submit::Submit),
+    /// Tell where jobs are, and why.
+    Status(status::Status),
+    /// Fetch a job's results as a zip or unpacked.
+    Download(download::Download),
     /// Print the settings in force and where each came from.
     Config(config::Config),
     /// Make the key file that server and clients share, unless it is there.
     ClusterKey(cluster_key::MakeClusterKey),
+    /// Started by a client for itself.
+    #[command(hide = true)]
+    Keep,
 }
 
 impl Cli {
@@ -48,8 +73,60 @@ impl Cli {
     /// Why it could not be done; `main` prints it.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Server(server) => server.run(&Environment::of_process()),
+            Command::Client(client) => client.run(&Environment::of_process()),
+            Command::Demo(demo) => demo.run(),
+            Command::Submit(submit) => submit.run(),
+            Command::Status(status) => status.run(),
+            Command::Download(download) => download.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
             Command::ClusterKey(make) => make.run(),
+            Command::Keep => modes::keep(),
         }
+    }
+}
+
+/// The exit code that belongs to an error of [`Cli::run`].
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    let usage =
+        error.is::<Mistakes>() || error.is::<payload::PayloadError>() || error.is::<domain::labels::LabelError>();
+    if usage { USAGE.into() } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, CommandFactory, FromArgMatches};
+
+    use super::*;
+    use crate::config::keys::{self, Kind};
+
+    #[test]
+    fn command_line_has_no_contradictions() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_names_every_variable_and_default() {
+        for mode in [keys::SERVER, keys::CLIENT] {
+            let line = ["job-orchestrator", "config", mode.table, "--help"];
+            let help =
+                Cli::try_parse_from(line).unwrap_err().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            for key in mode.keys {
+                assert!(help.contains(&format!("--{}", key.flag)), "{}", key.flag);
+                assert!(key.variables.iter().all(|variable| help.contains(variable)), "{:?}", key.variables);
+                assert!(key.kind == Kind::Switch || help.contains(key.default), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn flags_of_every_kind_reach_the_settings() {
+        let line = "client --listen 127.0.0.1:1 --slots 3 --label gpu --label memory_gb=4";
+        let matches = ClientFlags::augment_args(clap::Command::new("client")).get_matches_from(line.split(' '));
+        let flags = ClientFlags::from_arg_matches(&matches).unwrap().flags;
+        let settings = crate::config::client(flags, &Environment::default()).unwrap().settings;
+        assert_eq!((settings.listen.port(), settings.slots), (1, 3));
+        assert_eq!(settings.labels.to_string(), "gpu=true,memory_gb=4");
     }
 }

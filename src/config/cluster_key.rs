@@ -15,7 +15,7 @@ const MADE_BYTES: usize = 32;
 /// Why a key file cannot be used. The texts name the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    #[error("it cannot be read ({source}); run job-orchestrator cluster-key {}", path.display())]
+    #[error("it cannot be read; run job-orchestrator cluster-key {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("everybody on this machine can read it; run chmod 600 {}", .0.display())]
     WorldReadable(PathBuf),

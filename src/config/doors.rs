@@ -1,6 +1,7 @@
 //! Where a process listens, and what must be given before that is beyond loopback. A client runs strangers' code, and
 //! a server hands out everybody's results: neither opens by accident.
 
+use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::mistakes::Origin;
@@ -80,7 +81,8 @@ fn cluster_key(resolver: &mut Resolver<'_>, given: Given) -> Option<ClusterKey> 
             Some(key)
         }
         Err(error) => {
-            resolver.wrong(&given, "the key cannot be used", error.to_string());
+            let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
+            resolver.wrong(&given, format!("the key cannot be used{cause}"), error.to_string());
             None
         }
     }

@@ -220,7 +220,7 @@ const SHUTDOWN: Key = Key {
 const LOG: Key = Key {
     name: "log",
     flag: "log",
-    variables: &["ORCHESTRATOR_LOG"],
+    variables: &[LOG_VARIABLE],
     kind: Kind::Text,
     value_name: "FILTER",
     default: "info",
@@ -240,6 +240,7 @@ const LOG_FORMAT: Key = Key {
 /// Names the configuration file.
 pub const CONFIG_FLAG: &str = "config";
 pub const CONFIG_VARIABLE: &str = "ORCHESTRATOR_CONFIG";
+pub const LOG_VARIABLE: &str = "ORCHESTRATOR_LOG";
 /// The server that `submit`, `status` and `download` talk to.
 pub const SERVER_VARIABLE: &str = "ORCHESTRATOR_SERVER";
 /// The predecessor's variable for the port; ours is the whole address.

@@ -93,10 +93,8 @@ pub(super) async fn fetch(api: &Api, id: i64, partial: bool, destination: &Desti
     };
     let mut draft = Draft::create(draft_path)?;
     let bar = progress::bytes("download", None);
-    let received = match partial {
-        true => receive_once(api, id, &mut draft, &bar).await,
-        false => receive(api, id, &mut draft, &bar).await,
-    };
+    let received =
+        if partial { receive_once(api, id, &mut draft, &bar).await } else { receive(api, id, &mut draft, &bar).await };
     bar.finish_and_clear();
     received?;
     let bytes = draft.bytes;

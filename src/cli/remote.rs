@@ -76,23 +76,23 @@ pub(super) async fn follow(
 
 /// One line about a job.
 pub(super) fn summary(job: &Job) -> String {
-    let mut line = format!("job {}: {}", job.id, job.status);
+    let mut parts = vec![format!("job {}: {}", job.id, job.status)];
     if job.terminating {
-        line.push_str(", terminating");
+        parts.push(", terminating".into());
     }
     if let Some(client) = &job.client {
-        line.push_str(&format!(" on {client}"));
+        parts.push(format!(" on {client}"));
     }
     if job.attempt > 1 {
-        line.push_str(&format!(", attempt {}", job.attempt));
+        parts.push(format!(", attempt {}", job.attempt));
     }
     if let Some(text) = job.outcome.as_ref().or(job.reason.as_ref()) {
-        line.push_str(&format!(": {}", text.text));
+        parts.push(format!(": {}", text.text));
     }
     if let Some(ahead) = job.queue_position.filter(|ahead| *ahead > 0) {
-        line.push_str(&format!(" ({ahead} of the user's own before it)"));
+        parts.push(format!(" ({ahead} of the user's own before it)"));
     }
-    line
+    parts.concat()
 }
 
 /// What to do about a job that did not complete.

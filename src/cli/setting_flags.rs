@@ -67,11 +67,11 @@ impl<M: OfMode> FromArgMatches for SettingFlags<M> {
 }
 
 fn flag(key: &Key) -> Arg {
-    let mut help = key.help.to_owned();
-    if key.kind != Kind::Switch && !key.default.is_empty() {
-        help.push_str(&format!(" [default: {}]", key.default));
-    }
-    help.push_str(&format!(" [env: {}]", key.variables.join(", ")));
+    let default = match (key.kind, key.default) {
+        (Kind::Switch, _) | (_, "") => String::new(),
+        (_, default) => format!(" [default: {default}]"),
+    };
+    let help = format!("{}{default} [env: {}]", key.help, key.variables.join(", "));
     let arg = Arg::new(key.name).long(key.flag).help(help);
     match key.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),

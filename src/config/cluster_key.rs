@@ -9,8 +9,6 @@ use super::settings::ClusterKey;
 
 /// The shortest key, in characters: 128 bits in hexadecimal.
 const MIN_CHARS: usize = 32;
-/// Of a key made here, in bytes.
-const MADE_BYTES: usize = 32;
 
 /// Why a key file cannot be used. The texts name the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +83,12 @@ pub fn make(path: &Path) -> Result<Made, KeyError> {
     }
 }
 
+/// 256 random bits in hexadecimal.
 fn random_key() -> Result<String, KeyError> {
-    let mut bytes = [0; MADE_BYTES];
-    getrandom::fill(&mut bytes).map_err(KeyError::Random)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let (mut first, mut second) = ([0; 16], [0; 16]);
+    getrandom::fill(&mut first).map_err(KeyError::Random)?;
+    getrandom::fill(&mut second).map_err(KeyError::Random)?;
+    Ok(format!("{:032x}{:032x}", u128::from_ne_bytes(first), u128::from_ne_bytes(second)))
 }
 
 fn write_private(path: &Path, key: &str) -> io::Result<()> {

@@ -64,8 +64,8 @@ impl File {
     fn report_unknown(&self, mistakes: &mut Vec<Mistake>) {
         for (name, value) in &self.root {
             match name.as_str() {
-                "server" => self.check_table("[server]", value, key_names(keys::SERVER), mistakes),
-                "client" => self.check_table("[client]", value, key_names(keys::CLIENT), mistakes),
+                "server" => self.check_table("[server]", value, &key_names(keys::SERVER), mistakes),
+                "client" => self.check_table("[client]", value, &key_names(keys::CLIENT), mistakes),
                 "service" => self.check_services(value, mistakes),
                 _ => {
                     let remedy = did_you_mean(name, ["server", "client", "service"]);
@@ -81,12 +81,11 @@ impl File {
             return;
         };
         for (name, value) in services {
-            let known = keys::service::IN_FILE.to_vec();
-            self.check_table(&format!("[service.{name}]"), value, known, mistakes);
+            self.check_table(&format!("[service.{name}]"), value, &keys::service::IN_FILE, mistakes);
         }
     }
 
-    fn check_table(&self, title: &str, value: &Value, known: Vec<&str>, mistakes: &mut Vec<Mistake>) {
+    fn check_table(&self, title: &str, value: &Value, known: &[&str], mistakes: &mut Vec<Mistake>) {
         let Some(table) = value.as_table() else {
             mistakes.push(self.mistake(title.into(), "it is no table", format!("write {title} above its keys")));
             return;

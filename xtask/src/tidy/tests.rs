@@ -40,6 +40,7 @@ fn heavy_names_stay_in_their_homes() {
     clean("src/main.rs", "fn main() -> anyhow::Result<()> {}");
     clean("src/runtime/tasks.rs", "fn f() { tokio::spawn(g()); }");
     clean("crates/domain/src/job.rs", "use std::time::Duration;");
+    clean("crates/domain/examples/cost.rs", "use std::time::Instant;");
     clean(
         "src/files/names.rs",
         "// sqlx::Row\nconst A: &str = \"use sqlx::Row\"; fn f() { self::mine::sqlx::f(x.sqlx); }",

@@ -54,6 +54,17 @@ fn a_test_may_name_what_the_product_must_not() {
 }
 
 #[test]
+fn a_file_that_only_tests_include_is_a_test() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("src/cli")).unwrap();
+    std::fs::write(dir.path().join("src/cli/scripted.rs"), "use sqlx::Row;").unwrap();
+    std::fs::write(dir.path().join("src/cli/mod.rs"), "mod scripted;").unwrap();
+    assert_eq!(check(dir.path()).unwrap().len(), 1);
+    std::fs::write(dir.path().join("src/cli/mod.rs"), "#[cfg(test)]\nmod scripted;").unwrap();
+    assert_eq!(check(dir.path()).unwrap(), []);
+}
+
+#[test]
 fn rooms_name_only_what_is_below_them() {
     for (path, text) in [
         ("src/server/api/jobs.rs", "use crate::client::journal::Journal;"),

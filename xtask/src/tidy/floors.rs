@@ -92,7 +92,7 @@ pub fn heavy(source: &Source, findings: &mut Vec<Finding>) {
         for heavy in heavy.filter(|heavy| !heavy.homes.iter().any(|home| source.path.starts_with(home))) {
             findings.push(finding(source, &path, heavy.remedy));
         }
-        if source.path.starts_with("crates/domain/") && NOT_IN_DOMAIN.iter().any(|name| matches(name, &path)) {
+        if source.path.starts_with("crates/domain/src/") && NOT_IN_DOMAIN.iter().any(|name| matches(name, &path)) {
             findings.push(finding(source, &path, "domain is pure: take the value as an argument"));
         }
     }

@@ -69,12 +69,19 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
 
 /// All findings below `root`, in order of path and line.
 fn check(root: &Path) -> Result<Vec<Finding>, String> {
-    let mut findings = Vec::new();
+    let mut sources = Vec::new();
     for path in rust_files(root)? {
         let text = std::fs::read_to_string(root.join(&path)).map_err(|error| format!("{}: {error}", path.display()))?;
-        let source = Source::new(&path.to_string_lossy(), &text);
+        sources.push(Source::new(&path.to_string_lossy(), &text));
+    }
+    let test_modules: Vec<String> = sources.iter().flat_map(Source::test_modules).collect();
+    let mut findings = Vec::new();
+    for source in &mut sources {
+        if test_modules.iter().any(|module| source.is_in(module)) {
+            source.test.fill(true);
+        }
         for rule in RULES {
-            rule(&source, &mut findings);
+            rule(source, &mut findings);
         }
     }
     dependencies::of_domain(root, &mut findings)?;

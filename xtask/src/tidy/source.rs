@@ -41,6 +41,19 @@ impl Source {
             .map(|(i, (l, _))| (i + 1, l.as_str()))
     }
 
+    /// Where the modules lie that are declared as `#[cfg(test)] mod name;`: paths without `.rs`.
+    pub fn test_modules(&self) -> Vec<String> {
+        let stem = self.path.trim_end_matches(".rs");
+        let dir = ["/mod", "/lib", "/main"].iter().find_map(|root| stem.strip_suffix(root)).unwrap_or(stem);
+        let declared = self.test_lines().filter_map(|(_, line)| line.split("mod ").nth(1)?.trim().strip_suffix(';'));
+        declared.map(|name| format!("{dir}/{name}")).collect()
+    }
+
+    /// Whether this is the file of a module that lies at `module`, or below it.
+    pub fn is_in(&self, module: &str) -> bool {
+        self.path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+    }
+
     /// The path of the module: `src/server/api/jobs.rs` is `["server", "api", "jobs"]`.
     /// Nothing for a file that is not below a `src` of the main package.
     pub fn module(&self) -> Option<Vec<&str>> {

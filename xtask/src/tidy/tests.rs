@@ -40,6 +40,7 @@ fn heavy_names_stay_in_their_homes() {
     clean("src/main.rs", "fn main() -> anyhow::Result<()> {}");
     clean("src/runtime/tasks.rs", "fn f() { tokio::spawn(g()); }");
     clean("crates/domain/src/job.rs", "use std::time::Duration;");
+    clean("crates/domain/examples/cost.rs", "use std::time::Instant;");
     clean(
         "src/files/names.rs",
         "// sqlx::Row\nconst A: &str = \"use sqlx::Row\"; fn f() { self::mine::sqlx::f(x.sqlx); }",
@@ -50,6 +51,17 @@ fn heavy_names_stay_in_their_homes() {
 fn a_test_may_name_what_the_product_must_not() {
     clean("src/files/names.rs", "#[cfg(test)]\nmod tests {\n    use std::env;\n}\n");
     assert_eq!(findings("src/files/names.rs", "#[cfg(test)]\nmod tests {}\nuse std::env;\n"), ["3 floors"]);
+}
+
+#[test]
+fn a_file_that_only_tests_include_is_a_test() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("src/cli")).unwrap();
+    std::fs::write(dir.path().join("src/cli/scripted.rs"), "use sqlx::Row;").unwrap();
+    std::fs::write(dir.path().join("src/cli/mod.rs"), "mod scripted;").unwrap();
+    assert_eq!(check(dir.path()).unwrap().len(), 1);
+    std::fs::write(dir.path().join("src/cli/mod.rs"), "#[cfg(test)]\nmod scripted;").unwrap();
+    assert_eq!(check(dir.path()).unwrap(), []);
 }
 
 #[test]

@@ -44,7 +44,9 @@ impl Disposition {
                 b"name" => set(&mut plain.name, "name", browser_text(&parameter.value))?,
                 b"filename" => set(&mut plain.file_name, "filename", browser_text(&parameter.value))?,
                 b"name*" => set(&mut extended.name, "name*", extended_text(&parameter.value, "name*")?)?,
-                b"filename*" => set(&mut extended.file_name, "filename*", extended_text(&parameter.value, "filename*")?)?,
+                b"filename*" => {
+                    set(&mut extended.file_name, "filename*", extended_text(&parameter.value, "filename*")?)?
+                }
                 _ => {}
             }
         }

@@ -211,7 +211,9 @@ impl Taken {
             }
         }
         match self.0.entry(path.as_str().to_owned()) {
-            Entry::Occupied(entry) if *entry.get() == Kind::File => Err(NameError::new(path.as_str(), NameFault::Twice)),
+            Entry::Occupied(entry) if *entry.get() == Kind::File => {
+                Err(NameError::new(path.as_str(), NameFault::Twice))
+            }
             Entry::Occupied(_) => Err(NameError::new(path.as_str(), NameFault::FileAndDirectory)),
             Entry::Vacant(entry) => {
                 entry.insert(Kind::File);

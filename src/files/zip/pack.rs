@@ -89,7 +89,8 @@ impl From<PackError> for io::Error {
 /// # Errors
 /// See [`PackError`]; what was written until then is no zip.
 pub fn pack<W: Write + Seek>(source: &Source, zip: ZipWriter<W>) -> Result<(Packed, W), PackError> {
-    let mut packer = Packer { zip, limit: source.limit, packed: Packed::default(), skipped: Vec::new(), block: vec![0; BLOCK] };
+    let mut packer =
+        Packer { zip, limit: source.limit, packed: Packed::default(), skipped: Vec::new(), block: vec![0; BLOCK] };
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let top = rustix::fs::openat(CWD, &source.dir, flags, Mode::empty())
         .map_err(|error| PackError::Open { path: source.dir.clone(), source: error.into() })?;
@@ -344,9 +345,8 @@ fn is_worth_packing(block: &[u8]) -> Result<bool, PackError> {
         return Ok(false);
     }
     let mut trial = ZipWriter::new(io::Cursor::new(Vec::new()));
-    let packed = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .compression_level(Some(LEVEL));
+    let packed =
+        SimpleFileOptions::default().compression_method(CompressionMethod::Deflated).compression_level(Some(LEVEL));
     trial.start_file("", packed)?;
     trial.write_all(block).map_err(zip::result::ZipError::Io)?;
     let packed = trial.finish()?.into_inner().len();

@@ -29,7 +29,10 @@ fn read(path: &Path, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
     // The size that the entry declares may be a lie.
     entry.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{name} in the zip has more than {max} bytes")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{name} in the zip has more than {max} bytes"),
+        ));
     }
     Ok(Some(bytes))
 }

@@ -1,5 +1,5 @@
 use domain::{ClientState, End, Event, JobId, State, Status};
-use store::AssignRefusal;
+use store::{AssignRefusal, Report};
 
 use crate::harness::{House, client, job, limits, proposal, record};
 
@@ -122,4 +122,15 @@ async fn an_end_frees_its_place_at_once() {
     assert!(house.assign(second, 0).await.is_err());
     house.report(assignment, Event::Ended(End::Exit(0))).await;
     assert!(house.assign(second, 0).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_end_makes_room_for_an_assignment_in_the_same_batch() {
+    let house = House::with(limits(1, 1), &[1]).await;
+    let (first, second) = (house.accept(1).await, house.accept(1).await);
+    let assignment = house.assign(first, 0).await.unwrap();
+    let ended = Report::new(assignment, Event::Ended(End::Exit(0)));
+    let (_, assigned) = tokio::join!(house.store.apply(ended), house.store.assign(vec![proposal(second, 0)]));
+    assert_eq!(assigned.unwrap(), [Ok(())]);
+    house.assert_agrees().await;
 }

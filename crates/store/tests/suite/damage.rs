@@ -1,8 +1,11 @@
+use std::time::{Duration, Instant};
+
 use domain::JobId;
 use sqlx::Connection;
 use store::{Cause, Store, StoreError, StoreOptions};
+use tokio::task::JoinSet;
 
-use crate::harness::{House, job, limits};
+use crate::harness::{House, job, limits, proposal};
 
 #[tokio::test]
 async fn a_damaged_row_is_named_and_hurts_nobody_else() {
@@ -56,17 +59,35 @@ async fn a_change_behind_the_writers_back_is_seen_by_verify() {
 }
 
 #[tokio::test]
-async fn a_writer_elsewhere_makes_it_busy_and_nothing_is_lost() {
+async fn a_writer_elsewhere_makes_it_busy_for_all_at_once_and_nothing_is_lost() {
     let house = House::new().await;
     let mut raw = house.raw().await;
     let held = raw.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let (first, second) = tokio::join!(house.store.accept(job(1, 1, 0)), house.store.accept(job(2, 1, 0)));
-    for failed in [first, second] {
-        let error = failed.unwrap_err();
+    let asked = Instant::now();
+    let mut waiters = JoinSet::new();
+    for of in 0..8 {
+        let store = house.store.clone();
+        waiters.spawn(async move { store.accept(job(of, 1, 0)).await });
+    }
+    while let Some(failed) = waiters.join_next().await {
+        let error = failed.unwrap().unwrap_err();
         assert!(matches!(error.cause(), Cause::Busy(_)), "{error:?}");
     }
+    assert!(asked.elapsed() < Duration::from_secs(20), "two waits of 5 s at most, not one each");
     held.rollback().await.unwrap();
     assert_eq!(house.accept(1).await, JobId(1), "no number was spent");
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_as_it_was_read_is_not_written() {
+    let house = House::with(limits(9, 9), &[4]).await;
+    let id = house.accept(1).await;
+    house.meddle("CREATE TRIGGER t BEFORE UPDATE ON jobs BEGIN SELECT RAISE(IGNORE); END").await;
+    let error = house.store.assign(vec![proposal(id, 0)]).await.unwrap_err();
+    assert!(matches!(error.cause(), Cause::Damaged { .. }), "{error:?}");
+    house.meddle("DROP TRIGGER t").await;
+    assert_eq!(house.store.history(id).await.unwrap().len(), 1, "nor is its history");
+    house.assert_agrees().await;
 }
 
 #[tokio::test]

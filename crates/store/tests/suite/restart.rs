@@ -48,3 +48,12 @@ async fn a_client_has_to_be_heard_of_again_and_keeps_what_it_reported() {
     assert!(house.assign(id, 0).await.is_err());
     assert_eq!(house.store.client_work(&client(0)).active, []);
 }
+
+#[tokio::test]
+async fn a_closed_store_is_one_file() {
+    let house = House::new().await;
+    house.accept(1).await;
+    let dir = house.end().await;
+    let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(files.collect::<Vec<_>>(), ["jobs.sqlite"]);
+}

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A failed operation of the store.
 #[derive(Debug, thiserror::Error)]
@@ -36,18 +37,18 @@ impl StoreError {
     }
 }
 
-/// Why it failed.
-#[derive(Debug, thiserror::Error)]
+/// Why it failed. Cheap to clone: one failed transaction has many callers.
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Cause {
     /// No room on the disk. Works again once there is some.
     #[error("the disk is full")]
-    Full(#[source] sqlx::Error),
+    Full(#[source] Arc<sqlx::Error>),
     /// Another process holds the database, or all readers are taken, for longer than the wait that was set.
     #[error("the database is busy")]
-    Busy(#[source] sqlx::Error),
+    Busy(#[source] Arc<sqlx::Error>),
     /// The file is no database, or a broken one.
     #[error("the database file is damaged")]
-    Corrupt(#[source] sqlx::Error),
+    Corrupt(#[source] Arc<sqlx::Error>),
     /// A row says what cannot be.
     #[error("the database is damaged: {subject} has {found}")]
     Damaged { subject: String, found: String },
@@ -55,13 +56,13 @@ pub enum Cause {
     #[error("the store is closed")]
     Closed,
     #[error("the database was written by another version of this program")]
-    Migration(#[source] sqlx::migrate::MigrateError),
+    Migration(#[source] Arc<sqlx::migrate::MigrateError>),
     #[error("the file cannot be made")]
-    File(#[source] io::Error),
+    File(#[source] Arc<io::Error>),
     #[error("the system has no random numbers")]
     Random(#[source] getrandom::Error),
     #[error("the database refused")]
-    Other(#[source] sqlx::Error),
+    Other(#[source] Arc<sqlx::Error>),
 }
 
 /// Primary result codes of SQLite, the low byte of the extended ones: <https://www.sqlite.org/rescode.html>.
@@ -79,26 +80,49 @@ impl From<sqlx::Error> for Cause {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
         match (&error, code) {
-            (_, Some(sqlite_code::IOERR_SHMSIZE)) => Self::Full(error),
+            (_, Some(sqlite_code::IOERR_SHMSIZE)) => Self::Full(Arc::new(error)),
             (_, Some(code)) => match code & 0xff {
-                sqlite_code::FULL => Self::Full(error),
-                sqlite_code::BUSY | sqlite_code::LOCKED => Self::Busy(error),
-                sqlite_code::CORRUPT | sqlite_code::NOTADB => Self::Corrupt(error),
-                _ => Self::Other(error),
+                sqlite_code::FULL => Self::Full(Arc::new(error)),
+                sqlite_code::BUSY | sqlite_code::LOCKED => Self::Busy(Arc::new(error)),
+                sqlite_code::CORRUPT | sqlite_code::NOTADB => Self::Corrupt(Arc::new(error)),
+                _ => Self::Other(Arc::new(error)),
             },
-            (sqlx::Error::Io(io), _) if io.kind() == io::ErrorKind::StorageFull => Self::Full(error),
-            (sqlx::Error::PoolTimedOut, _) => Self::Busy(error),
+            (sqlx::Error::Io(io), _) if io.kind() == io::ErrorKind::StorageFull => Self::Full(Arc::new(error)),
+            (sqlx::Error::PoolTimedOut, _) => Self::Busy(Arc::new(error)),
             (sqlx::Error::PoolClosed, _) => Self::Closed,
             (sqlx::Error::ColumnDecode { index, source }, _) => {
                 Self::Damaged { subject: format!("column {index}"), found: source.to_string() }
             }
-            _ => Self::Other(error),
+            _ => Self::Other(Arc::new(error)),
         }
     }
 }
 
 impl Cause {
+    /// Whether it lies with the database, so that the rest of a batch would meet it too, each after the same wait.
+    pub(crate) fn concerns_everyone(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Corrupt(_) | Self::Closed)
+    }
+
     pub(crate) fn damaged(subject: impl ToString, found: impl ToString) -> Self {
         Self::Damaged { subject: subject.to_string(), found: found.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, SqliteConnection};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_database_is_told_from_other_errors() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        sqlx::query("CREATE TABLE t (x BLOB)").execute(&mut connection).await.unwrap();
+        sqlx::query("PRAGMA max_page_count = 3").fetch_all(&mut connection).await.unwrap();
+        let full = sqlx::query("INSERT INTO t VALUES (zeroblob(100000))").execute(&mut connection).await.unwrap_err();
+        assert!(matches!(Cause::from(full), Cause::Full(_)));
+        let other = sqlx::query("INSERT INTO nothing VALUES (1)").execute(&mut connection).await.unwrap_err();
+        assert!(matches!(Cause::from(other), Cause::Other(_)));
     }
 }

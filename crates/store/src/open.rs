@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::JobId;
@@ -54,13 +55,19 @@ pub(crate) async fn open(options: &StoreOptions) -> Result<Opened, Cause> {
 /// The file before SQLite makes it, so that it is nobody else's from the first moment. Its log and shared memory take
 /// the mode over from it.
 fn create_private(path: &Path) -> Result<(), Cause> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop).map_err(Cause::File)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+        .map_err(|error| Cause::File(Arc::new(error)))
 }
 
 fn migration_cause(error: MigrateError) -> Cause {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-        other => Cause::Migration(other),
+        other => Cause::Migration(Arc::new(other)),
     }
 }
 

@@ -84,11 +84,14 @@ impl WriterTask {
         let Err(cause) = self.commit(&mut commands).await else {
             return commands.into_iter().for_each(|command| command.settle(Ok(())));
         };
-        if let [_] = commands[..] {
-            commands.into_iter().zip([cause]).for_each(|(command, cause)| command.settle(Err(cause)));
-            return;
+        if commands.len() == 1 || cause.concerns_everyone() {
+            return commands.into_iter().for_each(|command| command.settle(Err(cause.clone())));
         }
-        tracing::warn!(error = %cause, commands = commands.len(), "a batch failed; each command is tried alone");
+        tracing::warn!(
+            error = &cause as &(dyn std::error::Error + 'static),
+            commands = commands.len(),
+            "a batch failed; each command is tried alone"
+        );
         for mut command in commands {
             let result = self.commit(slice::from_mut(&mut command)).await;
             command.settle(result);
@@ -107,7 +110,7 @@ impl WriterTask {
             draft.finish()
         };
         if plan.is_empty() {
-            return Ok(());
+            return Ok(transaction.rollback().await?);
         }
         statements::write(&mut transaction, &plan).await?;
         transaction.commit().await?;

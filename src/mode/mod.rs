@@ -1,4 +1,5 @@
 //! Builds the parts of an application from their settings, starts them, and lets them end.
 
+pub mod client;
 pub mod keep;
 pub mod server;

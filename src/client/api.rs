@@ -39,10 +39,7 @@ pub fn routes(client: Arc<Client>, key: Option<ClusterKey>) -> impl Endpoint {
         .at("/retrieve_partial/:assignment", get(retrieve_partial))
         .at("/logs/:assignment", get(logs))
         .data(client)
-        .before(move |request| {
-            let checked = check_key(key.as_ref(), request);
-            async move { checked }
-        })
+        .before(move |request| std::future::ready(check_key(key.as_ref(), request)))
 }
 
 fn check_key(key: Option<&ClusterKey>, request: Request) -> poem::Result<Request> {
@@ -64,7 +61,7 @@ fn no_such_assignment() -> Response {
 }
 
 fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(error, "a request failed");
+    tracing::error!(%error, "a request failed");
     refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", error)
 }
 

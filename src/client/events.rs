@@ -27,8 +27,8 @@ impl Client {
     async fn wait_for_news(&self, after: u64, patience: Duration) {
         let mut news = self.news.subscribe();
         // The sender lives as long as the client, so the waits end by news or by time.
-        let come = timeout_at(Instant::now() + patience, news.wait_for(|news| news.last > after)).await;
-        if come.is_ok() {
+        let come = timeout_at(Instant::now() + patience, news.wait_for(|news| news.last > after)).await.is_ok();
+        if come {
             let _ = timeout_at(Instant::now() + LINGER, news.wait_for(|news| news.last_end > after)).await;
         }
     }

@@ -95,11 +95,6 @@ impl Journal {
         Ok(journal)
     }
 
-    #[must_use]
-    pub fn boot(&self) -> &BootId {
-        &self.boot
-    }
-
     fn jobs(&self) -> PathBuf {
         self.data.join("jobs")
     }

@@ -9,7 +9,8 @@ use poem::listener::{Acceptor, Listener, TcpListener};
 
 use crate::client::{self, Client};
 use crate::config::settings::ClientSettings;
-use crate::runtime::{DataDirLock, Deadline, OnEnd, Tasks, terminated};
+use crate::runtime::lock::DataDirLock;
+use crate::runtime::{Deadline, OnEnd, Tasks, terminated};
 
 /// This binary, also when the file it was started from was replaced meanwhile.
 const THIS_BINARY: &str = "/proc/self/exe";

@@ -101,6 +101,7 @@ impl Process {
             .map_err(|errno| LauncherError::Socket(errno.into()))?;
         let lock = lock.try_clone().map_err(LauncherError::Spawn)?;
         let child = Command::new(program)
+            .arg0("job-orchestrator")
             .arg(SUBCOMMAND)
             .env_clear()
             .stdin(Stdio::from(theirs))

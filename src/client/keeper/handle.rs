@@ -3,22 +3,26 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use domain::AssignmentId;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
-use tokio::io::unix::AsyncFd;
+use tokio::io::Interest;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 
+use super::watched::Watched;
 use super::{Answer, Liveness, MESSAGE_MAX, SUBCOMMAND, Start};
 use crate::runtime::{OnEnd, Tasks};
 
 /// Requests that wait for the launcher; who comes later waits with the request in hand.
-const WAITING_MAX: usize = 1024;
+const WAITING_MAX: usize = 256;
+/// Requests that the launcher has and did not answer: so few that they, and their answers, always fit into the socket's
+/// buffers, and neither end ever waits for the other to read.
+const ASKED_MAX: usize = 32;
 /// Between the death of a launcher and the start of the next one.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -88,37 +92,34 @@ async fn take_lock(path: PathBuf) -> Result<File, LauncherError> {
 /// A running launcher.
 struct Process {
     child: Child,
-    socket: AsyncFd<OwnedFd>,
+    socket: Watched,
 }
 
 impl Process {
     fn spawn(program: &Path, lock: &File) -> Result<Self, LauncherError> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .map_err(|errno| LauncherError::Socket(errno.into()))?;
         let lock = lock.try_clone().map_err(LauncherError::Spawn)?;
         let child = Command::new(program)
+            .arg0("job-orchestrator")
             .arg(SUBCOMMAND)
             .env_clear()
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(lock))
             .spawn()
             .map_err(LauncherError::Spawn)?;
-        Ok(Self { child, socket: AsyncFd::new(ours).map_err(LauncherError::Socket)? })
+        Ok(Self { child, socket: Watched::new(ours, Interest::READABLE | Interest::WRITABLE).map_err(LauncherError::Socket)? })
     }
 
     async fn send(&self, message: &[u8]) -> io::Result<()> {
-        self.socket
-            .async_io(tokio::io::Interest::WRITABLE, |fd| {
-                Ok(send(fd.as_raw_fd(), message, MsgFlags::MSG_NOSIGNAL).map(drop)?)
-            })
-            .await
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        self.socket.when(Interest::WRITABLE, |fd| Ok(send(fd.as_raw_fd(), message, flags).map(drop)?)).await
     }
 
     /// The length of the next message in `buffer`; 0 is the launcher's end.
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket
-            .async_io(tokio::io::Interest::READABLE, |fd| Ok(recv(fd.as_raw_fd(), buffer, MsgFlags::empty())?))
+            .when(Interest::READABLE, |fd| Ok(recv(fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?))
             .await
     }
 }
@@ -162,7 +163,7 @@ impl Driver {
         let mut buffer = vec![0; MESSAGE_MAX];
         loop {
             tokio::select! {
-                request = self.waiting.recv() => {
+                request = self.waiting.recv(), if self.asked.len() < ASKED_MAX => {
                     let Some((start, reply)) = request else { return Ok(()) };
                     let message = serde_json::to_vec(&start)?;
                     self.asked.insert(start.assignment, (start, reply));

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl::set_name;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, recv, send};
@@ -47,6 +48,7 @@ pub(super) struct Inherited {
 pub fn run() -> Result<(), LauncherProcessError> {
     // Out of the client's process group: Ctrl-C on a terminal is for the client.
     setsid().map_err(failed("become a session leader"))?;
+    set_name(c"jo-launcher").map_err(failed("name itself"))?;
     close_leaked_descriptors().map_err(failed("close leaked descriptors"))?;
     let mut watched = SigSet::empty();
     watched.add(Signal::SIGCHLD);

@@ -2,12 +2,14 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use tokio::io::Interest;
+
 use super::KEEPER_FILE;
+use super::watched::Watched;
 
 /// What the file `keeper` of an attempt tells.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub enum Liveness {
 }
 
 impl Liveness {
+    /// Must be called inside the runtime.
+    ///
     /// # Errors
     /// The file system's, or the kernel knows no pidfd (before 5.3).
     pub fn of(dir: &Path) -> io::Result<Self> {
@@ -37,15 +41,15 @@ impl Liveness {
         };
         match lock.try_lock() {
             Ok(()) => Ok(Self::Gone),
-            Err(TryLockError::WouldBlock) => Ok(Self::Alive(Keeper(handle))),
+            Err(TryLockError::WouldBlock) => Ok(Self::Alive(Keeper(Watched::new(handle, Interest::READABLE)?))),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
 }
 
-/// A keeper that was alive when it was looked at. Its descriptor becomes readable when it ends.
+/// A keeper that was alive when it was looked at.
 #[derive(Debug)]
-pub struct Keeper(OwnedFd);
+pub struct Keeper(Watched);
 
 impl Keeper {
     /// Asks it to end its job; one that is gone is past asking.
@@ -58,16 +62,13 @@ impl Keeper {
             Err(error) => Err(error.into()),
         }
     }
-}
 
-impl AsFd for Keeper {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl std::os::fd::AsRawFd for Keeper {
-    fn as_raw_fd(&self) -> std::os::fd::RawFd {
-        self.0.as_raw_fd()
+    /// Waits until it has ended: whatever it leaves is there by then.
+    ///
+    /// # Errors
+    /// The runtime's.
+    pub async fn ended(&self) -> io::Result<()> {
+        // A process descriptor is readable from its process's end on, and stays so.
+        self.0.when(Interest::READABLE, |_| Ok(())).await
     }
 }

@@ -24,6 +24,7 @@ pub mod launcher;
 mod liveness;
 mod script;
 mod tree;
+mod watched;
 
 use std::path::PathBuf;
 
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use handle::{Launcher, LauncherError};
 pub use liveness::{Keeper, Liveness};
+pub use script::SCRIPT;
 
 /// The hidden subcommand of the binary that makes it a launcher.
 pub const SUBCOMMAND: &str = "keep";

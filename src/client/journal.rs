@@ -1,0 +1,271 @@
+//! What the client knows of its assignments, on the disk.
+//!
+//! Owns DATA/jobs/<assignment>/ (`job.json` and `exit`; the keeper owns the rest of it), DATA/trash and the file
+//! DATA/client.json. The directories are the journal: there is no second list that could contradict them. Nothing is
+//! fsynced (see [`super::keeper`]); a directory without a readable `job.json` was never acknowledged and is dropped.
+//! Must not know what is in memory about an attempt.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use domain::{AssignmentId, End};
+use serde::{Deserialize, Serialize};
+
+use super::exit::{BootId, Exit};
+use super::keeper::{self, Keeper, Liveness};
+use crate::files::durable;
+use crate::protocol::Submission;
+
+const JOB_FILE: &str = "job.json";
+const RESULT_FILE: &str = "result.zip";
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {operation} {}", path.display())]
+pub struct JournalError {
+    operation: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl JournalError {
+    fn new(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self { operation, path, source }
+    }
+
+    /// Whether the disk is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// `client.json`: who the client is, and whom it serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Random, made with the data directory.
+    pub journal: String,
+    /// The server id whose assignments are here.
+    pub server: Option<String>,
+}
+
+/// `job.json`: an assignment whose payload is whole.
+#[derive(Debug, Serialize, Deserialize)]
+struct Job {
+    #[serde(flatten)]
+    submission: Submission,
+    /// In another boot the payload may be torn.
+    boot: BootId,
+}
+
+/// An assignment that was found at the start.
+#[derive(Debug)]
+pub struct Found {
+    pub submission: Submission,
+    pub state: FoundState,
+}
+
+#[derive(Debug)]
+pub enum FoundState {
+    /// Its run.sh was not started.
+    Held,
+    Running(Keeper),
+    Ended(Exit),
+}
+
+/// The client's data directory. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    data: std::sync::Arc<PathBuf>,
+    boot: BootId,
+}
+
+impl Journal {
+    /// Takes `data` (absolute) as the data directory, and makes what is missing in it. Attempts are only to be looked
+    /// for once no launcher of an earlier client is left.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn open(data: PathBuf) -> Result<Self, JournalError> {
+        let boot = BootId::current().map_err(JournalError::new("read the boot id of", Path::new("/proc")))?;
+        let journal = Self { data: std::sync::Arc::new(data), boot };
+        for dir in [journal.jobs(), journal.trash()] {
+            std::fs::create_dir_all(&dir).map_err(JournalError::new("make", &dir))?;
+        }
+        Ok(journal)
+    }
+
+    fn jobs(&self) -> PathBuf {
+        self.data.join("jobs")
+    }
+
+    /// Directories that nobody needs any more; see [`super::trash`].
+    #[must_use]
+    pub fn trash(&self) -> PathBuf {
+        self.data.join("trash")
+    }
+
+    #[must_use]
+    pub fn launcher_lock(&self) -> PathBuf {
+        self.data.join("launcher.lock")
+    }
+
+    /// The directory of an attempt.
+    #[must_use]
+    pub fn dir(&self, assignment: AssignmentId) -> PathBuf {
+        self.jobs().join(assignment.to_string())
+    }
+
+    /// The job's own directory: its payload, and what it makes of it.
+    #[must_use]
+    pub fn work(&self, assignment: AssignmentId) -> PathBuf {
+        self.dir(assignment).join(keeper::WORK_DIR)
+    }
+
+    #[must_use]
+    pub fn log(&self, assignment: AssignmentId) -> PathBuf {
+        self.dir(assignment).join(keeper::LOG_FILE)
+    }
+
+    /// Where large results are kept once they are packed.
+    #[must_use]
+    pub fn result(&self, assignment: AssignmentId) -> PathBuf {
+        self.dir(assignment).join(RESULT_FILE)
+    }
+
+    /// Who the client is; made at the first call.
+    ///
+    /// # Errors
+    /// The file system's, or the file is not ours.
+    pub fn identity(&self) -> Result<Identity, JournalError> {
+        let path = self.data.join("client.json");
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                let identity = serde_json::from_slice(&bytes).map_err(io::Error::from);
+                identity.map_err(JournalError::new("understand", &path))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let journal = random_id().map_err(JournalError::new("make an id for", &path))?;
+                let identity = Identity { journal, server: None };
+                self.identify(&identity)?;
+                Ok(identity)
+            }
+            Err(error) => Err(JournalError::new("read", &path)(error)),
+        }
+    }
+
+    /// Keeps another identity.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn identify(&self, identity: &Identity) -> Result<(), JournalError> {
+        let path = self.data.join("client.json");
+        let bytes = serde_json::to_vec_pretty(identity).map_err(io::Error::from);
+        bytes.and_then(|bytes| durable::write_file(&path, &bytes)).map_err(JournalError::new("write", &path))
+    }
+
+    /// Records that the payload of an assignment is whole. It may be acknowledged afterwards.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn record(&self, submission: Submission) -> Result<(), JournalError> {
+        let path = self.dir(submission.assignment).join(JOB_FILE);
+        let job = Job { submission, boot: self.boot.clone() };
+        let bytes = serde_json::to_vec(&job).map_err(io::Error::from);
+        bytes.and_then(|bytes| std::fs::write(&path, bytes)).map_err(JournalError::new("write", &path))
+    }
+
+    /// Records the end of an attempt that never had a keeper.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn end(&self, assignment: AssignmentId, end: End) -> Result<Exit, JournalError> {
+        let dir = self.dir(assignment);
+        let exit = Exit::new(end, std::time::Duration::ZERO, self.boot.clone());
+        exit.write(&dir).map_err(JournalError::new("record the end in", &dir))?;
+        Ok(exit)
+    }
+
+    /// The end of an attempt whose keeper is gone. These are small reads from the page cache: not worth another thread.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn exit(&self, assignment: AssignmentId) -> Result<Exit, JournalError> {
+        let dir = self.dir(assignment);
+        let exit = Exit::read(&dir, &self.boot).map_err(JournalError::new("read the end in", &dir))?;
+        Ok(exit.unwrap_or_else(|| self.cut_off()))
+    }
+
+    #[must_use]
+    pub fn cut_off(&self) -> Exit {
+        Exit::new(End::CutOff, std::time::Duration::ZERO, self.boot.clone())
+    }
+
+    /// Forgets an attempt: its directory goes to the trash.
+    ///
+    /// # Errors
+    /// The file system's. What is not there is forgotten already.
+    pub fn forget(&self, assignment: AssignmentId) -> Result<(), JournalError> {
+        let dir = self.dir(assignment);
+        // A name of its own: the same assignment may be given up and come again.
+        let name = random_id().map_err(JournalError::new("make a name to discard", &dir))?;
+        match std::fs::rename(&dir, self.trash().join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(JournalError::new("discard", &dir)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every acknowledged attempt. What was never acknowledged goes to the trash.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn scan(&self) -> Result<Vec<Found>, JournalError> {
+        let jobs = self.jobs();
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&jobs).map_err(JournalError::new("list", &jobs))? {
+            let name = entry.map_err(JournalError::new("list", &jobs))?.file_name();
+            let Some(assignment) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            match self.look(assignment)? {
+                Some(attempt) => found.push(attempt),
+                None => self.forget(assignment)?,
+            }
+        }
+        found.sort_by_key(|found| (found.submission.job, found.submission.attempt));
+        Ok(found)
+    }
+
+    fn look(&self, assignment: AssignmentId) -> Result<Option<Found>, JournalError> {
+        let dir = self.dir(assignment);
+        let job = match std::fs::read(dir.join(JOB_FILE)) {
+            Ok(bytes) => serde_json::from_slice::<Job>(&bytes).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(JournalError::new("read the job in", &dir)(error)),
+        };
+        let Some(Job { submission, boot }) = job else { return Ok(None) };
+        let state = if boot == self.boot { self.state(assignment)? } else { FoundState::Ended(self.cut_off()) };
+        Ok(Some(Found { submission, state }))
+    }
+
+    fn state(&self, assignment: AssignmentId) -> Result<FoundState, JournalError> {
+        let dir = self.dir(assignment);
+        let liveness = Liveness::of(&dir).map_err(JournalError::new("look for a keeper in", &dir))?;
+        // Only then the exit: a keeper that ended meanwhile has left it.
+        let exit = Exit::read(&dir, &self.boot).map_err(JournalError::new("read the end in", &dir))?;
+        Ok(match (exit, liveness) {
+            (Some(exit), _) => FoundState::Ended(exit),
+            (None, Liveness::Alive(keeper)) => FoundState::Running(keeper),
+            (None, Liveness::NeverStarted) => FoundState::Held,
+            (None, Liveness::Gone) => FoundState::Ended(self.cut_off()),
+        })
+    }
+}
+
+/// 128 random bits in hexadecimal digits.
+///
+/// # Errors
+/// The system has no random source.
+pub fn random_id() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    Ok(AssignmentId::from_random(bytes).to_string())
+}

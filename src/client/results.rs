@@ -1,0 +1,143 @@
+//! What an attempt left, as a zip, and its log.
+//!
+//! Small results are packed in memory at each request: one hop to a blocking thread, and the length is known. Larger
+//! ones are packed once into a file beside the attempt, so that a broken transfer goes on where it was.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Cursor, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use domain::AssignmentId;
+use futures_util::Stream;
+use tokio::sync::Mutex;
+use zip::ZipWriter;
+
+use super::Client;
+use crate::files::zip::{PackError, Source, pack, pack_file, stream};
+
+/// Results of up to this many bytes are packed in memory.
+const IN_MEMORY: u64 = 1024 * 1024;
+/// Results that are packed into files at once.
+const AT_ONCE: usize = 4;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    #[error("the results cannot be packed")]
+    Pack(#[from] PackError),
+    #[error("the file {} cannot be read or written", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("packing broke off")]
+    BrokenOff,
+}
+
+/// The zip of an attempt that has ended.
+#[derive(Debug)]
+pub enum Results {
+    Memory(Bytes),
+    File { file: File, bytes: u64 },
+}
+
+/// Lets an assignment's results be packed by one at a time, and bounds how many are packed at once.
+#[derive(Debug, Default)]
+pub(super) struct Packing([Arc<Mutex<()>>; AT_ONCE]);
+
+impl Packing {
+    fn of(&self, assignment: AssignmentId) -> Arc<Mutex<()>> {
+        let mut hasher = DefaultHasher::new();
+        assignment.hash(&mut hasher);
+        Arc::clone(&self.0[hasher.finish() as usize % AT_ONCE])
+    }
+}
+
+impl Client {
+    /// The results of an attempt that has ended.
+    ///
+    /// # Errors
+    /// See [`ResultsError`]; too large results are an error of packing.
+    pub async fn results(&self, assignment: AssignmentId) -> Result<Results, ResultsError> {
+        let source = self.source(assignment, Some(self.settings.max_result_bytes.min(IN_MEMORY)));
+        let packed = blocking(move || in_memory(&source)).await;
+        match packed {
+            Err(ResultsError::Pack(PackError::TooLarge { .. })) => self.results_in_file(assignment).await,
+            packed => packed,
+        }
+    }
+
+    async fn results_in_file(&self, assignment: AssignmentId) -> Result<Results, ResultsError> {
+        // Goes with the blocking work: it is not let go of when the caller is gone.
+        let turn = self.packing.of(assignment).lock_owned().await;
+        let source = self.source(assignment, Some(self.settings.max_result_bytes));
+        let path = self.journal.result(assignment);
+        blocking(move || {
+            let _turn = turn;
+            in_file(&source, path)
+        })
+        .await
+    }
+
+    fn source(&self, assignment: AssignmentId, limit: Option<u64>) -> Source {
+        let (dir, log) = (self.journal.work(assignment), Some(self.journal.log(assignment)));
+        Source { dir, log, limit, ..Source::default() }
+    }
+
+    /// What an attempt has left so far, also while it runs.
+    pub fn partial_results(&self, assignment: AssignmentId) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        stream(self.journal.work(assignment), Some(self.journal.log(assignment)))
+    }
+
+    /// What an attempt has written to stdout and stderr, or the last `tail` bytes of it, and how many bytes that are now.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn log(&self, assignment: AssignmentId, tail: Option<u64>) -> Result<Option<(File, u64)>, ResultsError> {
+        let path = self.journal.log(assignment);
+        let failed = |source| ResultsError::File { path: path.clone(), source };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let all = file.metadata().map_err(failed)?.len();
+        let wanted = tail.unwrap_or(all).min(all);
+        file.seek(SeekFrom::Start(all - wanted)).map_err(failed)?;
+        Ok(Some((file, wanted)))
+    }
+}
+
+fn in_memory(source: &Source) -> Result<Results, ResultsError> {
+    let (_, zip) = pack(source, ZipWriter::new(Cursor::new(Vec::new())))?;
+    Ok(Results::Memory(zip.into_inner().into()))
+}
+
+/// Opens the packed results, after they were packed if they were not yet.
+fn in_file(source: &Source, path: PathBuf) -> Result<Results, ResultsError> {
+    let opened = |file: File| -> io::Result<Results> {
+        let bytes = file.metadata()?.len();
+        Ok(Results::File { file, bytes })
+    };
+    let failed = |source| ResultsError::File { path: path.clone(), source };
+    match File::open(&path) {
+        Ok(file) => return opened(file).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let unfinished = path.with_extension("part");
+    let file = File::options().create(true).truncate(true).read(true).write(true).open(&unfinished).map_err(failed)?;
+    let copy = file.try_clone().map_err(failed)?;
+    if let Err(error) = pack_file(source, copy) {
+        // What is left of it takes room that others need.
+        let _ = std::fs::remove_file(&unfinished);
+        return Err(error.into());
+    }
+    std::fs::rename(&unfinished, &path).map_err(failed)?;
+    opened(file).map_err(failed)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ResultsError> + Send + 'static,
+) -> Result<T, ResultsError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(ResultsError::BrokenOff))
+}

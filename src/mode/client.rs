@@ -1,0 +1,77 @@
+//! `client`: builds the parts from their settings, starts them, and lets them end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use poem::listener::{Acceptor, Listener, TcpListener};
+
+use crate::client::{self, Client};
+use crate::config::settings::ClientSettings;
+use crate::runtime::lock::DataDirLock;
+use crate::runtime::{Deadline, OnEnd, Tasks, terminated};
+
+/// This binary, also when the file it was started from was replaced meanwhile.
+const THIS_BINARY: &str = "/proc/self/exe";
+
+/// A client that listens.
+pub struct Running {
+    pub address: SocketAddr,
+    tasks: Tasks,
+    shutdown: Duration,
+    _lock: DataDirLock,
+}
+
+/// Runs a client until it is told to end. Its jobs go on under their keepers.
+///
+/// # Errors
+/// A part cannot be started, or ended when it must not.
+pub async fn run(settings: ClientSettings) -> anyhow::Result<()> {
+    let running = start(settings).await?;
+    tokio::select! {
+        signal = terminated() => signal.context("signal handlers cannot be installed")?,
+        () = running.tasks.stop().cancelled() => anyhow::bail!("a part of the client ended; see the log"),
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    Ok(())
+}
+
+/// Starts a client; it answers once this returns.
+///
+/// # Errors
+/// The data directory is in use or cannot be written, the launcher cannot be started, or the address is taken.
+pub async fn start(settings: ClientSettings) -> anyhow::Result<Running> {
+    let lock = DataDirLock::acquire(&settings.data_dir, "client")?;
+    let (listen, shutdown, key) = (settings.listen, settings.shutdown, settings.cluster_key.clone());
+    let tasks = Tasks::default();
+    let acceptor =
+        TcpListener::bind(listen).into_acceptor().await.with_context(|| format!("cannot listen on {listen}"))?;
+    let address = *acceptor
+        .local_addr()
+        .first()
+        .and_then(|address| address.as_socket_addr())
+        .context("the listener has no address")?;
+    let slots = settings.slots;
+    let client = Client::open(settings, Path::new(THIS_BINARY), &tasks).await?;
+    let routes = client::routes(client, key);
+    let stop = tasks.stop().clone();
+    tasks.spawn("http", OnEnd::Fatal, async move {
+        let server = poem::Server::new_with_acceptor(acceptor);
+        server.run_with_graceful_shutdown(routes, stop.cancelled_owned(), Some(shutdown)).await
+    });
+    tracing::info!(%address, slots, "client is ready");
+    Ok(Running { address, tasks, shutdown, _lock: lock })
+}
+
+impl Running {
+    /// Stops taking, and lets the answers that were begun end within the deadline.
+    pub async fn stop(self) {
+        match self.tasks.drain(self.shutdown).await {
+            Deadline::Met => tracing::info!("stopped; jobs that run go on"),
+            Deadline::Missed => tracing::warn!("the deadline passed; what was left goes on at the next start"),
+            Deadline::Cut => tracing::warn!("told twice; what was left goes on at the next start"),
+        }
+    }
+}

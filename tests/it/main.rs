@@ -1,0 +1,6 @@
+//! What job-orchestrator promises, shown on the real binary. One file per promise, one harness.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+
+mod main_job;

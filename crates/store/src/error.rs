@@ -1,5 +1,6 @@
 //! What can go wrong, by operation, and the few causes that a caller answers differently.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,7 +79,10 @@ mod sqlite_code {
 
 impl From<sqlx::Error> for Cause {
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|e| e.code()).and_then(|code| code.parse::<i32>().ok());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .and_then(|code| code.parse::<i32>().ok());
         match (&error, code) {
             (_, Some(sqlite_code::IOERR_SHMSIZE)) => Self::Full(Arc::new(error)),
             (_, Some(code)) => match code & 0xff {
@@ -104,7 +108,7 @@ impl Cause {
         matches!(self, Self::Busy(_) | Self::Corrupt(_) | Self::Closed)
     }
 
-    pub(crate) fn damaged(subject: impl ToString, found: impl ToString) -> Self {
+    pub(crate) fn damaged(subject: &dyn fmt::Display, found: &dyn fmt::Display) -> Self {
         Self::Damaged { subject: subject.to_string(), found: found.to_string() }
     }
 }

@@ -75,7 +75,7 @@ fn migration_cause(error: MigrateError) -> Cause {
 pub(crate) async fn server_id(connection: &mut SqliteConnection) -> Result<String, Cause> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(Cause::Random)?;
-    let fresh: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let fresh = format!("{:032x}", u128::from_be_bytes(random));
     sqlx::query("INSERT INTO server (one, server_id, created_at) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING")
         .bind(fresh)
         .bind(UnixMillis::now().0)

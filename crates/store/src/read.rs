@@ -137,7 +137,7 @@ impl Store {
         let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
         let key = |row: &sqlx::sqlite::SqliteRow| {
             let text: String = row.try_get(0)?;
-            text.parse().map_err(|error| Cause::damaged(format!("payload `{text}`"), error))
+            text.parse().map_err(|error| Cause::damaged(&format_args!("payload `{text}`"), &error))
         };
         rows.iter().map(key).collect()
     }

@@ -128,27 +128,27 @@ impl Columns<'_> {
     {
         let index = self.next;
         self.next += 1;
-        self.row.try_get(index).map_err(|error| Cause::damaged(&self.subject, error))
+        self.row.try_get(index).map_err(|error| Cause::damaged(&self.subject, &error))
     }
 
     fn number<T: TryFrom<i64, Error: fmt::Display>>(&mut self) -> Result<T, Cause> {
         let value = self.raw::<i64>()?;
-        T::try_from(value).map_err(|error| Cause::damaged(&self.subject, format!("{value}: {error}")))
+        T::try_from(value).map_err(|error| Cause::damaged(&self.subject, &format!("{value}: {error}")))
     }
 
     fn optional_number<T: TryFrom<i64, Error: fmt::Display>>(&mut self) -> Result<Option<T>, Cause> {
         let value = self.raw::<Option<i64>>()?;
-        value.map(T::try_from).transpose().map_err(|error| Cause::damaged(&self.subject, error))
+        value.map(T::try_from).transpose().map_err(|error| Cause::damaged(&self.subject, &error))
     }
 
     fn parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<T, Cause> {
         let text = self.raw::<String>()?;
-        text.parse().map_err(|error| Cause::damaged(&self.subject, format!("`{text}`: {error}")))
+        text.parse().map_err(|error| Cause::damaged(&self.subject, &format!("`{text}`: {error}")))
     }
 
     fn optional_parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<Option<T>, Cause> {
         let text = self.raw::<Option<String>>()?;
-        text.map(|text| text.parse()).transpose().map_err(|error| Cause::damaged(&self.subject, error))
+        text.map(|text| text.parse()).transpose().map_err(|error| Cause::damaged(&self.subject, &error))
     }
 
     fn time(&mut self) -> Result<UnixMillis, Cause> {
@@ -157,7 +157,7 @@ impl Columns<'_> {
 
     fn slots(&mut self) -> Result<Slots, Cause> {
         let value = self.number::<u32>()?;
-        Slots::try_from(value).map_err(|error| Cause::damaged(&self.subject, format!("{value} slots: {error}")))
+        Slots::try_from(value).map_err(|error| Cause::damaged(&self.subject, &format!("{value} slots: {error}")))
     }
 }
 
@@ -179,18 +179,18 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
     let kill = match (columns.raw::<Option<i64>>()?, columns.raw::<Option<String>>()?) {
         (Some(at), Some(by)) => Some(KillMark { at: UnixMillis(at), by }),
         (None, None) => None,
-        _ => return Err(Cause::damaged(columns.subject, "half a kill request")),
+        _ => return Err(Cause::damaged(&columns.subject, &"half a kill request")),
     };
     let placement = match (columns.optional_parsed::<AssignmentId>()?, columns.optional_parsed::<ClientName>()?) {
         (Some(assignment), Some(client)) => Some(Placement { assignment, client }),
         (None, None) => None,
-        _ => return Err(Cause::damaged(columns.subject, "half a placement")),
+        _ => return Err(Cause::damaged(&columns.subject, &"half a placement")),
     };
     let client_number = columns.raw()?;
     let last_client = columns.optional_parsed()?;
     let outcome = columns.raw::<Option<String>>()?;
     let state =
-        state_of(status, placement.as_ref(), outcome).map_err(|found| Cause::damaged(&columns.subject, found))?;
+        state_of(status, placement.as_ref(), outcome).map_err(|found| Cause::damaged(&columns.subject, &found))?;
 
     Ok(JobRow {
         id,
@@ -267,9 +267,9 @@ pub(crate) fn read_client(row: &SqliteRow) -> Result<ClientRecord, Cause> {
     let state = columns.raw::<String>()?;
     Ok(ClientRecord {
         name,
-        services: serde_json::from_str(&services).map_err(|error| Cause::damaged(&columns.subject, error))?,
+        services: serde_json::from_str(&services).map_err(|error| Cause::damaged(&columns.subject, &error))?,
         slots,
         labels,
-        state: serde_json::from_value(state.into()).map_err(|error| Cause::damaged(&columns.subject, error))?,
+        state: serde_json::from_value(state.into()).map_err(|error| Cause::damaged(&columns.subject, &error))?,
     })
 }

@@ -29,7 +29,7 @@ pub(crate) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Res
         let service: String = row.try_get(0)?;
         let user: i64 = row.try_get(1)?;
         let subject = || format!("the queue of user {user} in {service}");
-        let damaged = |found: &dyn std::fmt::Display| Cause::damaged(subject(), found);
+        let damaged = |found: &dyn std::fmt::Display| Cause::damaged(&subject(), found);
         let shape = Shape {
             slots: slots(row.try_get(2)?).map_err(|found| damaged(&found))?,
             requires: row.try_get::<String, _>(3)?.parse().map_err(|found| damaged(&found))?,
@@ -73,7 +73,7 @@ fn entries(text: &str, now: Moment) -> Option<Vec<Entry>> {
 
 fn read_retried(row: &sqlx::sqlite::SqliteRow) -> Result<(JobId, Retried), Cause> {
     let job = JobId(row.try_get(0)?);
-    let damaged = |found: &dyn std::fmt::Display| Cause::damaged(format!("job {job}"), found);
+    let damaged = |found: &dyn std::fmt::Display| Cause::damaged(&format_args!("job {job}"), found);
     let attempt = u32::try_from(row.try_get::<i64, _>(1)?).map_err(|found| damaged(&found))?;
     let last_client = row.try_get::<Option<String>, _>(2)?;
     let last_client = last_client.map(|name| name.parse()).transpose().map_err(|found| damaged(&found))?;

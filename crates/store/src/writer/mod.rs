@@ -106,7 +106,9 @@ impl WriterTask {
         let plan = {
             let ledger = self.shared.ledger();
             let mut draft = Draft::new(&ledger, touched, self.next_id, now.wall);
-            commands.iter_mut().for_each(|command| draft.add(command));
+            for command in commands {
+                draft.add(command);
+            }
             draft.finish()
         };
         if plan.is_empty() {

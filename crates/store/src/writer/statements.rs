@@ -127,8 +127,8 @@ async fn update_jobs(connection: &mut SqliteConnection, moved: &[&Change]) -> Re
     let written = rows.iter().map(|row| row.try_get(0).map(JobId)).collect::<Result<BTreeSet<_>, _>>()?;
     let lost = moved.iter().find(|change| !written.contains(&change.now.id));
     Err(Cause::damaged(
-        lost.map_or_else(|| "a job".to_owned(), |change| format!("job {}", change.now.id)),
-        "a version that changed under the writer",
+        &lost.map_or_else(|| "a job".to_owned(), |change| format!("job {}", change.now.id)),
+        &"a version that changed under the writer",
     ))
 }
 
@@ -162,7 +162,11 @@ async fn insert_history(connection: &mut SqliteConnection, history: &[HistoryRow
         "INSERT INTO history (job, seq, at, from_status, to_status, attempt, client, reason) ",
     );
     query.push_values(history, |mut tuple, row| {
-        tuple.push_bind(row.job.0).push_bind(row.seq).push_bind(row.at.0).push_bind(row.from.map(|from| from.as_str()));
+        tuple
+            .push_bind(row.job.0)
+            .push_bind(row.seq)
+            .push_bind(row.at.0)
+            .push_bind(row.from.map(domain::Status::as_str));
         tuple.push_bind(row.to.as_str()).push_bind(row.attempt);
         tuple.push_bind(row.client.as_ref().map(ToString::to_string)).push_bind(row.reason.clone());
     });
@@ -173,7 +177,7 @@ async fn insert_history(connection: &mut SqliteConnection, history: &[HistoryRow
 async fn put_clients(connection: &mut SqliteConnection, clients: &[domain::ClientRecord]) -> Result<(), Cause> {
     let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO clients (name, services, slots, labels, state) ");
     query.push_values(clients, |mut tuple, client| {
-        let services = serde_json::Value::from_iter(client.services.iter().map(|service| service.as_str()));
+        let services = client.services.iter().map(domain::ServiceName::as_str).collect::<serde_json::Value>();
         tuple.push_bind(client.name.to_string()).push_bind(services.to_string()).push_bind(client.slots);
         tuple.push_bind(client.labels.to_string()).push_bind(client.state.as_str());
     });

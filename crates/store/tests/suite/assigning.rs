@@ -1,4 +1,6 @@
-use domain::{ClientState, End, Event, JobId, State, Status};
+use std::collections::BTreeMap;
+
+use domain::{ClientState, End, Event, JobId, Labels, State, Status};
 use store::{AssignRefusal, Report};
 
 use crate::harness::{House, client, job, limits, proposal, record};
@@ -51,12 +53,12 @@ async fn only_a_ready_client_that_fits_is_given_work() {
     house.store.put_client(other).await.unwrap();
     assert_eq!(house.assign(id, 0).await, Err(AssignRefusal::OtherService));
     let mut plain = record(0, 4, ClientState::Ready);
-    plain.labels = Default::default();
+    plain.labels = Labels::default();
     house.store.put_client(plain).await.unwrap();
     assert_eq!(house.assign(id, 0).await, Err(AssignRefusal::LabelsDoNotFit));
 
     house.store.put_client(record(0, 4, ClientState::Ready)).await.unwrap();
-    house.store.configure(Default::default());
+    house.store.configure(BTreeMap::default());
     assert_eq!(house.assign(id, 0).await, Err(AssignRefusal::ServiceRemoved));
     house.limit(limits(9, 9));
     assert!(house.assign(id, 0).await.is_ok());

@@ -1,5 +1,7 @@
 //! What the store promises, as one suite over a backend: SQLite now.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on shall stop there")]
+
 mod assigning;
 mod damage;
 mod harness;

@@ -54,6 +54,11 @@ struct Job {
     progress: Progress,
 }
 
+/// The store counts from 1.
+fn number(index: usize) -> JobId {
+    JobId(i64::try_from(index).unwrap() + 1)
+}
+
 #[derive(Default)]
 struct Model {
     jobs: Vec<Job>,
@@ -63,7 +68,7 @@ struct Model {
 impl Model {
     fn pick(&self, index: usize) -> Option<(JobId, usize)> {
         let index = index.checked_rem(self.jobs.len())?;
-        Some((JobId(index as i64 + 1), index))
+        Some((number(index), index))
     }
 
     fn active(&self) -> impl Iterator<Item = &Job> {
@@ -102,7 +107,7 @@ async fn play(steps: Vec<Step>) {
         take(&house, &mut model, step).await;
     }
     for (index, job) in model.jobs.iter().enumerate() {
-        assert_eq!(house.row(JobId(index as i64 + 1)).await.progress, job.progress);
+        assert_eq!(house.row(number(index)).await.progress, job.progress);
     }
     house.assert_agrees().await;
     for (index, slots) in SLOTS.iter().enumerate() {

@@ -1,4 +1,5 @@
 use domain::{ClientState, Event};
+use store::JobFilter;
 
 use crate::harness::{House, client, job, limits, record};
 
@@ -8,7 +9,7 @@ async fn a_restart_rebuilds_the_same_ledger() {
     for (of, slots, priority) in [(1, 1, 0), (1, 2, 5), (2, 1, 0), (1, 1, 5), (3, 1, -1), (2, 1, 0)] {
         house.store.accept(job(of, slots, priority)).await.unwrap();
     }
-    let ids: Vec<_> = house.store.jobs(&Default::default(), 9).await.unwrap().iter().map(|row| row.id).collect();
+    let ids: Vec<_> = house.store.jobs(&JobFilter::default(), 9).await.unwrap().iter().map(|row| row.id).collect();
     house.complete(ids[0], 0).await;
     let running = house.assign(ids[1], 1).await.unwrap();
     house.report(running, Event::Started).await;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 use domain::{End, Event, Failure, JobId, State, Status};
-use store::{Applied, Cause, Report};
+use store::{Applied, Cause, JobFilter, Report};
 use tokio::task::JoinSet;
 
 use crate::harness::{House, job, limits, user};
@@ -68,6 +68,8 @@ async fn a_job_comes_back_as_it_was_handed_in() {
 
 #[tokio::test]
 async fn every_step_of_a_life_is_in_the_history_in_order() {
+    use Status::{Failed, Processing, Queued, Running, Submitted};
+
     let house = House::with(limits(5, 5), &[2]).await;
     let id = house.accept(1).await;
     let assignment = house.assign(id, 0).await.unwrap();
@@ -85,7 +87,6 @@ async fn every_step_of_a_life_is_in_the_history_in_order() {
     assert_eq!(row.placement.unwrap().assignment, assignment, "who ran it stays known");
     let history = house.store.history(id).await.unwrap();
     let words: Vec<_> = history.iter().map(|step| (step.seq, step.from, step.to, step.attempt)).collect();
-    use Status::{Failed, Processing, Queued, Running, Submitted};
     assert_eq!(
         words,
         [
@@ -179,7 +180,7 @@ async fn what_was_handed_in_before_the_close_is_committed() {
             Err(error) => assert!(matches!(error.cause(), Cause::Closed), "{error:?}"),
         }
     }
-    assert_eq!(house.store.jobs(&Default::default(), 100).await.unwrap().len(), answered);
+    assert_eq!(house.store.jobs(&JobFilter::default(), 100).await.unwrap().len(), answered);
     let error = other.accept(job(1, 1, 0)).await.unwrap_err();
     assert!(matches!(error.cause(), Cause::Closed));
 }

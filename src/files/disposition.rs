@@ -45,7 +45,7 @@ impl Disposition {
                 b"filename" => set(&mut plain.file_name, "filename", browser_text(&parameter.value))?,
                 b"name*" => set(&mut extended.name, "name*", extended_text(&parameter.value, "name*")?)?,
                 b"filename*" => {
-                    set(&mut extended.file_name, "filename*", extended_text(&parameter.value, "filename*")?)?
+                    set(&mut extended.file_name, "filename*", extended_text(&parameter.value, "filename*")?)?;
                 }
                 _ => {}
             }

@@ -139,4 +139,4 @@ impl Drop for Unfinished {
 
 #[cfg(test)]
 #[path = "durable_tests.rs"]
-mod tests;
+pub(in crate::files) mod tests;

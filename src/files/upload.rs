@@ -102,11 +102,10 @@ impl Upload {
             Ok(Ok(None)) => return Ok(None),
             Ok(Ok(Some(field))) => field,
         };
-        let header = field.headers().get("content-disposition").map(|value| value.as_bytes());
-        let header = header.ok_or(UploadError::Unnamed)?;
+        let header = field.headers().get("content-disposition").ok_or(UploadError::Unnamed)?.as_bytes();
         let disposition = Disposition::parse(header)
             .map_err(|source| UploadError::Disposition { header: shown(&String::from_utf8_lossy(header)), source })?;
-        let body = Body { field, source: self.source.clone(), stall: self.stall };
+        let body = Body { field: Box::new(field), source: self.source.clone(), stall: self.stall };
         match disposition {
             Disposition { file_name: Some(name), .. } => {
                 Ok(Some(Part::File(FilePart { path: RelativePath::parse(&name)?, body })))
@@ -137,7 +136,7 @@ impl FilePart {
 
 /// The bytes of one part.
 struct Body {
-    field: multer::Field<'static>,
+    field: Box<multer::Field<'static>>,
     source: Source,
     stall: Duration,
 }

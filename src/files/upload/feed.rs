@@ -3,6 +3,7 @@
 //! On every call multer takes all that its stream offers before it looks at what it has. So the feed first says that
 //! nothing is there: multer then works on what it holds, and gets one chunk only when it asks again. That keeps memory
 //! flat for a body of many small parts, and lets a header be bounded: what passes while multer waits for one is counted.
+//! The last chunk is not, since multer may not have looked at it yet, and a chunk may be mostly data.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use futures_util::{Stream, future};
 
 use super::error::UploadError;
 
-/// Bytes that may pass before a part's header is whole (and one chunk more).
+/// Bytes that may pass before a part's header is whole, and two chunks more.
 const MAX_HEADER: u64 = 64 * 1024;
 /// What is read of a refused body so that its caller gets to see the answer.
 const DRAIN_BYTES: u64 = 64 * 1024 * 1024;
@@ -31,8 +32,9 @@ struct State {
     body: BodyStream,
     limit: u64,
     total: u64,
-    /// Bytes since multer began to look for a header; none while it reads a part's data.
+    /// Bytes since multer began to look for a header, up to the last chunk; none while it reads a part's data.
     header: Option<u64>,
+    last_chunk: u64,
     /// Whether multer shall first work on what it has.
     hold: bool,
     ended: bool,
@@ -44,12 +46,13 @@ impl Source {
         S: Stream<Item = io::Result<Bytes>> + Send + 'static,
     {
         let body = Box::pin(body);
-        Self(Arc::new(Mutex::new(State { body, limit, total: 0, header: None, hold: true, ended: false })))
+        let state = State { body, limit, total: 0, header: None, last_chunk: 0, hold: true, ended: false };
+        Self(Arc::new(Mutex::new(state)))
     }
 
     /// Called before multer is asked for the next part.
     pub(super) fn expect_header(&self) {
-        self.with(|state| (state.header, state.hold) = (Some(0), true));
+        self.with(|state| (state.header, state.last_chunk, state.hold) = (Some(0), 0, true));
     }
 
     /// Called before multer is asked for more of a part.
@@ -123,7 +126,8 @@ impl State {
         if self.total > self.limit {
             return Err(UploadError::TooLarge { limit: self.limit });
         }
-        self.header = self.header.map(|header| header + bytes.len() as u64);
+        self.header = self.header.map(|header| header + self.last_chunk);
+        self.last_chunk = bytes.len() as u64;
         Ok(bytes)
     }
 }

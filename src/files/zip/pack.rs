@@ -133,7 +133,7 @@ impl<W: Write + Seek> Packer<W> {
         let listed = listed.map_err(|error| PackError::Read { name: shown(place.prefix), source: error.into() })?;
         for (name, kind) in listed {
             let Ok(text) = name.to_str() else {
-                self.skip(place, &escaped(&name), "its name is not UTF-8");
+                self.skip(place, &name.to_bytes().escape_ascii(), "its name is not UTF-8");
                 continue;
             };
             let top = place.depth == 0;
@@ -141,11 +141,11 @@ impl<W: Write + Seek> Packer<W> {
                 continue;
             }
             if top && is_reserved(text) {
-                self.skip(place, text, "its name is reserved");
+                self.skip(place, &text, "its name is reserved");
                 continue;
             }
             if let Err(why) = self.entry(directory, place, &name, text, kind)? {
-                self.skip(place, text, &why);
+                self.skip(place, &text.escape_debug(), &why);
             }
         }
         Ok(())
@@ -239,11 +239,11 @@ impl<W: Write + Seek> Packer<W> {
         self.content(LOG, log.take(size.min(LOG_BYTES)), now)
     }
 
-    fn skip(&mut self, place: &Place<'_>, name: &str, why: &str) {
+    /// Lists a name, which comes escaped, as left out.
+    fn skip(&mut self, place: &Place<'_>, name: &dyn std::fmt::Display, why: &str) {
         self.packed.skipped += 1;
         if self.skipped.len() < LISTED {
-            let path = format!("{}{name}", place.prefix);
-            self.skipped.push(format!("{}\t{why}\n", path.escape_debug()));
+            self.skipped.push(format!("{}{name}\t{why}\n", place.prefix.escape_debug()));
         }
     }
 
@@ -251,11 +251,11 @@ impl<W: Write + Seek> Packer<W> {
         if self.skipped.is_empty() {
             return Ok(());
         }
-        let mut list = self.skipped.concat();
         let more = self.packed.skipped - self.skipped.len() as u64;
         if more > 0 {
-            list.push_str(&format!("and {more} more\n"));
+            self.skipped.push(format!("and {more} more\n"));
         }
+        let list = self.skipped.concat();
         let now = SimpleFileOptions::default().last_modified_time(dos_time(OffsetDateTime::now_utc()));
         self.content(SKIPPED, list.as_bytes(), now)
     }
@@ -303,14 +303,6 @@ fn unreadable(error: Errno) -> String {
         Errno::LOOP | Errno::NOTDIR => "it changed meanwhile".to_owned(),
         error => format!("it cannot be read: {error}"),
     }
-}
-
-fn escaped(name: &CStr) -> String {
-    name.to_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
-        text.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("<{byte:02X}>")));
-        text
-    })
 }
 
 fn options(stat: &Stat) -> SimpleFileOptions {

@@ -67,12 +67,11 @@ impl Seek for Window {
         };
         let target = target.ok_or(io::ErrorKind::InvalidInput)?;
         let within = target.checked_sub(self.start).and_then(|at| usize::try_from(at).ok());
-        match within.filter(|at| *at <= self.bytes.len()) {
-            Some(at) => self.at = at,
-            None => {
-                self.write_out()?;
-                self.start = target;
-            }
+        if let Some(at) = within.filter(|at| *at <= self.bytes.len()) {
+            self.at = at;
+        } else {
+            self.write_out()?;
+            self.start = target;
         }
         Ok(target)
     }

@@ -107,7 +107,7 @@ pub fn unzip(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let mut entry = archive.by_index(index).unwrap();
         let mut content = Vec::new();
         entry.read_to_end(&mut content).unwrap();
-        files.insert(entry.name().to_owned(), content);
+        files.insert(entry.name().unwrap().into_owned(), content);
     }
     files
 }

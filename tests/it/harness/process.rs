@@ -89,7 +89,6 @@ pub fn command(args: &[String], env: &[(String, String)]) -> Command {
 
 fn ready_address(line: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(line).ok()?;
-    let fields = value.get("fields")?;
-    let message = fields.get("message")?.as_str()?;
-    message.ends_with(" is ready").then(|| fields.get("address")?.as_str().map(str::to_owned))?
+    let message = value.get("message")?.as_str()?;
+    message.ends_with(" is ready").then(|| value.get("address")?.as_str().map(str::to_owned))?
 }

@@ -1,0 +1,5 @@
+//! What the whole promises, on real binaries.
+
+mod client;
+mod harness;
+mod keeper;

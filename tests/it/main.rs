@@ -3,4 +3,6 @@
 
 mod harness;
 
+mod client;
+mod keeper;
 mod main_job;

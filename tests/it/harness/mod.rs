@@ -8,4 +8,5 @@ mod process;
 pub mod predecessor;
 
 pub use bed::{Bed, ClientNode, ServerNode};
+pub use process::PATIENCE;
 pub use http::{Answer, Form, Job, unzip};

@@ -49,7 +49,11 @@ fn check_key(key: Option<&ClusterKey>, request: Request) -> poem::Result<Request
     if given.is_some_and(|given| given.as_bytes().ct_eq(key.reveal().as_bytes()).into()) {
         return Ok(request);
     }
-    Err(poem::Error::from_response(refuse(StatusCode::UNAUTHORIZED, "wrong-key", "the cluster key is missing or wrong")))
+    Err(poem::Error::from_response(refuse(
+        StatusCode::UNAUTHORIZED,
+        "wrong-key",
+        "the cluster key is missing or wrong",
+    )))
 }
 
 fn refuse(status: StatusCode, code: &str, message: impl ToString) -> Response {
@@ -68,7 +72,11 @@ fn failed(error: &dyn std::error::Error) -> Response {
 /// Refuses a server that the client does not serve. People's calls name none.
 fn check_server(client: &Client, headers: &HeaderMap) -> Result<(), Response> {
     let server = headers.get(SERVER_HEADER).and_then(|value| value.to_str().ok());
-    if server.is_none_or(|server| client.serves(server)) { Ok(()) } else { Err(other_server(&ReceiveError::OtherServer)) }
+    if server.is_none_or(|server| client.serves(server)) {
+        Ok(())
+    } else {
+        Err(other_server(&ReceiveError::OtherServer))
+    }
 }
 
 fn other_server(error: &ReceiveError) -> Response {
@@ -112,7 +120,11 @@ async fn events(client: Data<&Arc<Client>>, headers: &HeaderMap, query: Query<Ev
 async fn submit(client: Data<&Arc<Client>>, request: &Request, body: Body) -> Response {
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let Ok(assignment) = text(ASSIGNMENT_HEADER).parse() else {
-        return refuse(StatusCode::BAD_REQUEST, "bad-upload", format!("the header {ASSIGNMENT_HEADER} has no assignment id"));
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "bad-upload",
+            format!("the header {ASSIGNMENT_HEADER} has no assignment id"),
+        );
     };
     let server = text(SERVER_HEADER);
     if server.is_empty() {
@@ -213,7 +225,8 @@ async fn file_answer(
     let etag = format!("\"{assignment}\"");
     let same = headers.get(header::IF_RANGE).is_none_or(|known| known == etag.as_str());
     let start = headers.get(header::RANGE).filter(|_| same).and_then(|range| open_range(range.to_str().ok()?));
-    let answer = Response::builder().content_type(ZIP).header(header::ETAG, etag).header(header::ACCEPT_RANGES, "bytes");
+    let answer =
+        Response::builder().content_type(ZIP).header(header::ETAG, etag).header(header::ACCEPT_RANGES, "bytes");
     let (answer, start) = match start {
         Some(start) if start >= bytes => {
             let answer = answer.status(StatusCode::RANGE_NOT_SATISFIABLE);

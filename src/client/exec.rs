@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use domain::{AssignmentId, End};
 
+use super::Client;
 use super::attempts::Kill;
 use super::exit::Exit;
 use super::journal::JournalError;
 use super::keeper::{Keeper, LauncherError, Liveness, Start};
-use super::Client;
 use crate::protocol::Submission;
 use crate::runtime::OnEnd;
 

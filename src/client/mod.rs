@@ -80,7 +80,8 @@ impl Client {
             .map_err(|source| ClientError::DataDir { path: settings.data_dir.clone(), source })?;
         let journal = Journal::open(data_dir)?;
         let identity = journal.identity()?;
-        let incarnation = journal::random_id().map_err(|source| ClientError::DataDir { path: journal.trash(), source })?;
+        let incarnation =
+            journal::random_id().map_err(|source| ClientError::DataDir { path: journal.trash(), source })?;
         let launcher = Launcher::start(program, &journal.launcher_lock(), tasks).await?;
         let client = Arc::new(Self {
             attempts: Mutex::new(Attempts::new(settings.slots, identity.server)),

@@ -10,10 +10,10 @@ use std::time::Duration;
 use domain::{AssignmentId, End};
 use tokio::time::{Instant, timeout_at};
 
+use super::Client;
 use super::attempts::{Admission, Held, Refused};
 use super::journal::{Identity, JournalError};
 use super::keeper::SCRIPT;
-use super::Client;
 use crate::files::upload::{Part, Payload, Stored, Upload, UploadError};
 use crate::protocol::Submission;
 
@@ -118,7 +118,8 @@ impl Client {
             };
             match admission {
                 Admission::New => {
-                    let arrival = Arrival { client: Arc::clone(self), assignment: submission.assignment, settled: false };
+                    let arrival =
+                        Arrival { client: Arc::clone(self), assignment: submission.assignment, settled: false };
                     if !known_server {
                         self.now_serve(server)?;
                     }

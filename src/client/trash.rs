@@ -45,7 +45,8 @@ impl Loop for Trash {
         let now = self.client.news().last;
         let idle = self.seen.replace(now) == Some(now) && self.client.is_idle();
         let dir = self.dir.clone();
-        let removed = tokio::task::spawn_blocking(move || remove_some(&dir, idle)).await.map_err(io::Error::other)??;
+        let removed =
+            tokio::task::spawn_blocking(move || remove_some(&dir, idle)).await.map_err(io::Error::other)??;
         // More may be there; whether it is still idle is looked at again.
         Ok(if removed == BATCH { Next::Again } else { Next::After(QUIET) })
     }

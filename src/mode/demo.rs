@@ -77,7 +77,9 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
         signal = terminated() => signal.map_err(Into::into).and_then(|()| bail!("interrupted")),
     };
     if outcome.is_ok() && options.keep {
-        println!("\nStill running. Try:\n  curl -F file=@run.sh -F user_id=1 -F service={SERVICE} {url}/upload\nCtrl-C ends it.");
+        println!(
+            "\nStill running. Try:\n  curl -F file=@run.sh -F user_id=1 -F service={SERVICE} {url}/upload\nCtrl-C ends it."
+        );
         terminated().await?;
     }
     running.stop().await;
@@ -178,7 +180,12 @@ async fn many(http: &reqwest::Client, url: &str, dir: &Path, count: u32) -> anyh
     }
     let total = start.elapsed();
     bar.finish_and_clear();
-    println!("  uploaded in {}, completed in {}: {:.0} jobs/s", millis(uploaded), millis(total), f64::from(count) / total.as_secs_f64());
+    println!(
+        "  uploaded in {}, completed in {}: {:.0} jobs/s",
+        millis(uploaded),
+        millis(total),
+        f64::from(count) / total.as_secs_f64()
+    );
     if let Some(id) = last {
         let (archive, _) = fetch(http, url, dir, id).await?;
         println!("\nresults of the last one: {}", archive.display());

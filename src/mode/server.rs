@@ -59,7 +59,8 @@ pub async fn run(settings: ServerSettings) -> anyhow::Result<()> {
 pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let settings = Arc::new(settings);
     let data_dir = &settings.data_dir;
-    std::fs::create_dir_all(data_dir).with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
+    std::fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     let lock = DataDirLock::acquire(data_dir, "server")?;
     let places = Places::new(data_dir.clone());
     places.prepare().with_context(|| format!("cannot write to the data directory {}", data_dir.display()))?;

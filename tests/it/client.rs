@@ -52,7 +52,8 @@ impl<'a> Caller<'a> {
 
     async fn submit(&self, id: AssignmentId, form: Form) -> Answer {
         let request = self.request(Method::POST, "/submit").header(ASSIGNMENT_HEADER, id.to_string());
-        Answer::read(request.header("content-type", Form::content_type()).body(form.finished()).send().await.unwrap()).await
+        Answer::read(request.header("content-type", Form::content_type()).body(form.finished()).send().await.unwrap())
+            .await
     }
 
     /// Submits a script that must be taken.
@@ -184,7 +185,8 @@ async fn large_results_go_on_where_a_transfer_broke_off() {
     let path = format!("/retrieve/{id}");
     let whole = caller.get(&path).await;
     assert_eq!(whole.header("content-length"), whole.body.len().to_string());
-    let rest = caller.request(Method::GET, &path).header("range", "bytes=1000000-").header("if-range", whole.header("etag"));
+    let rest =
+        caller.request(Method::GET, &path).header("range", "bytes=1000000-").header("if-range", whole.header("etag"));
     let rest = Answer::read(rest.send().await.unwrap()).await;
     assert_eq!(rest.status, 206);
     assert_eq!(rest.header("content-range"), format!("bytes 1000000-{}/{}", whole.body.len() - 1, whole.body.len()));
@@ -362,7 +364,9 @@ async fn bad_upload_is_refused_and_leaves_nothing() {
     body.truncate(body.len() - 1000);
     let cut = cut.header("content-type", Form::content_type()).body(body);
     assert_eq!(refusal(&Answer::read(cut.send().await.unwrap()).await, 400), "bad-upload");
-    for bad in [Form::default().script("no spec"), form(new_id(), 1).script("another's"), form(id, 1).file("../run.sh", "")] {
+    for bad in
+        [Form::default().script("no spec"), form(new_id(), 1).script("another's"), form(id, 1).file("../run.sh", "")]
+    {
         assert_eq!(refusal(&caller.submit(id, bad).await, 400), "bad-upload");
     }
     assert_eq!(std::fs::read_dir(client.dir.join("jobs")).unwrap().count(), 0);
@@ -395,7 +399,15 @@ async fn stopping_client_answers_who_waits() {
     let bed = Bed::new();
     let mut client = bed.client("client");
     let url = client.url.clone();
-    let first: EventPage = bed.http().get(format!("{url}/events?after=0&acknowledged=0&wait_ms=0")).send().await.unwrap().json().await.unwrap();
+    let first: EventPage = bed
+        .http()
+        .get(format!("{url}/events?after=0&acknowledged=0&wait_ms=0"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let query = EventsQuery { incarnation: Some(first.incarnation), wait_ms: 15_000, ..EventsQuery::default() };
     let waits = bed.http().get(format!("{url}/events")).query(&query).send();
     let answer = tokio::spawn(waits);

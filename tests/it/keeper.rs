@@ -102,7 +102,8 @@ impl Job {
 
     /// Waits until the script has written a file.
     async fn wrote(&self, name: &str) -> String {
-        wait_for(|| std::fs::read_to_string(self.dir.join("work").join(name)).ok().filter(|text| text.ends_with('\n'))).await
+        wait_for(|| std::fs::read_to_string(self.dir.join("work").join(name)).ok().filter(|text| text.ends_with('\n')))
+            .await
     }
 }
 
@@ -120,7 +121,8 @@ async fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
 fn children_of(parent: i32) -> Vec<i32> {
     let stat = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     let is_child = |pid: &i32| {
-        stat(*pid).is_some_and(|stat| stat.rsplit(')').next().unwrap().split_whitespace().nth(1) == Some(&parent.to_string()))
+        stat(*pid)
+            .is_some_and(|stat| stat.rsplit(')').next().unwrap().split_whitespace().nth(1) == Some(&parent.to_string()))
     };
     let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(is_child).collect()
@@ -164,7 +166,15 @@ async fn job_sees_its_own_environment_and_no_descriptor_of_ours() {
     let (job, _) = rig.run("env; ls -l /proc/self/fd | wc -l; touch $TMPDIR/there").await;
     let log = job.log();
     let work = job.dir.join("work").display().to_string();
-    for line in ["ORCHESTRATOR_JOB_ID=41", "ORCHESTRATOR_USER_ID=7", "ORCHESTRATOR_SERVICE=example", "ORCHESTRATOR_ATTEMPT=2", "ORCHESTRATOR_SLOTS=3", &format!("HOME={work}"), &format!("PWD={work}")] {
+    for line in [
+        "ORCHESTRATOR_JOB_ID=41",
+        "ORCHESTRATOR_USER_ID=7",
+        "ORCHESTRATOR_SERVICE=example",
+        "ORCHESTRATOR_ATTEMPT=2",
+        "ORCHESTRATOR_SLOTS=3",
+        &format!("HOME={work}"),
+        &format!("PWD={work}"),
+    ] {
         assert!(log.lines().any(|seen| seen == line), "{line} in {log}");
     }
     assert!(!log.contains("CARGO"), "{log}");

@@ -7,7 +7,9 @@ async fn a_job_goes_from_upload_to_results() {
     let bed = Bed::new();
     let client = bed.client("client");
     let server = bed.server(&[&client]);
-    let form = Form::new(7).script("mkdir -p deep/er\ncat 'in put.txt' > deep/er/out.txt\necho said").file("in put.txt", "given");
+    let form = Form::new(7)
+        .script("mkdir -p deep/er\ncat 'in put.txt' > deep/er/out.txt\necho said")
+        .file("in put.txt", "given");
     let id = server.submit(form).await;
     let job = server.ended(id).await;
     assert_eq!(job.path(), ["Queued", "Processing", "Submitted", "Running", "Completed"], "{:#}", job.0);

@@ -108,7 +108,10 @@ impl Process {
             .stdout(Stdio::from(lock))
             .spawn()
             .map_err(LauncherError::Spawn)?;
-        Ok(Self { child, socket: Watched::new(ours, Interest::READABLE | Interest::WRITABLE).map_err(LauncherError::Socket)? })
+        Ok(Self {
+            child,
+            socket: Watched::new(ours, Interest::READABLE | Interest::WRITABLE).map_err(LauncherError::Socket)?,
+        })
     }
 
     async fn send(&self, message: &[u8]) -> io::Result<()> {
@@ -118,9 +121,7 @@ impl Process {
 
     /// The length of the next message in `buffer`; 0 is the launcher's end.
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket
-            .when(Interest::READABLE, |fd| Ok(recv(fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?))
-            .await
+        self.socket.when(Interest::READABLE, |fd| Ok(recv(fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT)?)).await
     }
 }
 

@@ -137,7 +137,8 @@ impl Job<'_> {
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == self.script => {
-                    look.script_end = status.exit_status().map(End::Exit).or(status.terminating_signal().map(End::Signal));
+                    look.script_end =
+                        status.exit_status().map(End::Exit).or(status.terminating_signal().map(End::Signal));
                 }
                 Ok(None) => return Ok(look),
                 Err(rustix::io::Errno::CHILD) => return Ok(Look { nothing_left: true, ..look }),

@@ -65,9 +65,11 @@ fn arguments(script: &Path) -> io::Result<Result<Vec<CString>, String>> {
     file.take(ARGUMENT_MAX).read_to_end(&mut text)?;
     // Before anything is taken out of it: a script that was cut at the limit must not run.
     if text.len() as u64 >= ARGUMENT_MAX {
-        return Ok(Err("run.sh has the line ends of Windows and is longer than 128 KiB; convert it, for example with \
+        return Ok(Err(
+            "run.sh has the line ends of Windows and is longer than 128 KiB; convert it, for example with \
                        dos2unix"
-            .to_owned()));
+                .to_owned(),
+        ));
     }
     // A NUL is nothing that bash could run either way; it says so better than we could.
     Ok(Ok(match CString::new(without_carriage_returns(&text)) {

@@ -12,7 +12,10 @@ pub(super) struct Watched(AsyncFd<OwnedFd>);
 impl Watched {
     /// Must be called inside the runtime.
     pub(super) fn new(fd: OwnedFd, interest: Interest) -> io::Result<Self> {
-        #[expect(unsafe_code, reason = "the safe constructors are deprecated: they cannot know that the descriptor is owned")]
+        #[expect(
+            unsafe_code,
+            reason = "the safe constructors are deprecated: they cannot know that the descriptor is owned"
+        )]
         // SAFETY: an OwnedFd owns its descriptor, which is neither replaced nor closed before the AsyncFd is dropped.
         let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
         Ok(Self(watched?))

@@ -48,8 +48,10 @@ impl From<StoreError> for Problem {
         tracing::error!(%error, "the store refused");
         match error.cause() {
             Cause::Full(_) => storage_full(),
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "the database does not take it now")
-                .remedy("try again in a moment"),
+            _ => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "the database does not take it now")
+                    .remedy("try again in a moment")
+            }
         }
     }
 }
@@ -110,10 +112,12 @@ impl From<ResultsError> for Problem {
                 .remedy("results are kept for MAX_AGE seconds after a job's end; submit it again"),
             ResultsError::None => Self::new(StatusCode::NOT_FOUND, "no-results", detail),
             ResultsError::Read { .. } => Self::internal(&error),
-            ResultsError::Silent => Self::new(StatusCode::BAD_GATEWAY, "client-silent", detail)
-                .remedy("try again when the client is back"),
-            ResultsError::Remote(_) => Self::new(StatusCode::BAD_GATEWAY, "client-failed", detail)
-                .remedy("try again in a moment"),
+            ResultsError::Silent => {
+                Self::new(StatusCode::BAD_GATEWAY, "client-silent", detail).remedy("try again when the client is back")
+            }
+            ResultsError::Remote(_) => {
+                Self::new(StatusCode::BAD_GATEWAY, "client-failed", detail).remedy("try again in a moment")
+            }
         }
     }
 }

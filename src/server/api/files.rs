@@ -248,12 +248,9 @@ impl FilesApi {
 
 fn zip(served: Served) -> DownloadResponse {
     match served {
-        Served::Whole { body, bytes, etag } => DownloadResponse::Ok(
-            ZipOrStatus::Zip(Binary(body)),
-            Some(bytes),
-            Some(etag),
-            Some("bytes".to_owned()),
-        ),
+        Served::Whole { body, bytes, etag } => {
+            DownloadResponse::Ok(ZipOrStatus::Zip(Binary(body)), Some(bytes), Some(etag), Some("bytes".to_owned()))
+        }
         Served::Part { body, bytes, etag, content_range } => {
             DownloadResponse::Part(Binary(body), bytes, etag, content_range)
         }
@@ -270,11 +267,8 @@ pub(super) async fn accepted(parts: &Parts, form: UploadForm) -> Result<JobRow, 
 
 /// Terminates a job: whether it is proven gone, and what to say.
 pub(super) async fn ended(parts: &Parts, id: i64) -> Result<(bool, TerminatedDto), Problem> {
-    let dto = |status: Status, message: &str| TerminatedDto {
-        id,
-        status: status.to_string(),
-        message: message.to_owned(),
-    };
+    let dto =
+        |status: Status, message: &str| TerminatedDto { id, status: status.to_string(), message: message.to_owned() };
     match jobs::terminate(parts, JobId(id)).await? {
         Terminated::Gone(status) => Ok((true, dto(status, "job terminated"))),
         Terminated::Requested => {

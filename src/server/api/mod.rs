@@ -34,11 +34,7 @@ enum Tag {
 }
 
 fn service(parts: &Parts) -> OpenApiService<(FrontApi, FilesApi, JobsApi), ()> {
-    let apis = (
-        FrontApi { parts: parts.clone() },
-        FilesApi { parts: parts.clone() },
-        JobsApi { parts: parts.clone() },
-    );
+    let apis = (FrontApi { parts: parts.clone() }, FilesApi { parts: parts.clone() }, JobsApi { parts: parts.clone() });
     OpenApiService::new(apis, "job-orchestrator", env!("CARGO_PKG_VERSION")).description(
         "Takes jobs as file uploads, shares machines fairly, runs them and serves the results. \
          Every refusal is an RFC 9457 problem document with a stable code.",

@@ -90,8 +90,7 @@ impl Problem {
             status if status.is_client_error() => "bad-request",
             _ => "internal",
         };
-        Self::new(status, code, error.to_string())
-            .remedy("see /swagger-ui/ for the addresses and what they take")
+        Self::new(status, code, error.to_string()).remedy("see /swagger-ui/ for the addresses and what they take")
     }
 }
 

@@ -3,8 +3,8 @@
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use crate::files::upload::{Upload, UploadError};
 
@@ -48,8 +48,14 @@ fn schema() -> MetaSchema {
         ("file", MetaSchemaRef::Inline(Box::new(files))),
         ("user_id", text("integer", Some("int64"), "The user the job belongs to, -2^31 to 2^53-1.")),
         ("service", text("string", None, "A configured service.")),
-        ("slots", text("integer", Some("int32"), "Slots of one client that the job takes while it runs; 1 by default.")),
-        ("priority", text("integer", Some("int32"), "-100 to 100, higher first among the user's own jobs; 0 by default.")),
+        (
+            "slots",
+            text("integer", Some("int32"), "Slots of one client that the job takes while it runs; 1 by default."),
+        ),
+        (
+            "priority",
+            text("integer", Some("int32"), "-100 to 100, higher first among the user's own jobs; 0 by default."),
+        ),
         ("requires", text("string", None, "Tests on a client's labels, with commas: `gpu,memory_gb>=16,arch=arm64`.")),
         ("labels", text("string", None, "The caller's own labels, with commas: `project=a,run=7`.")),
     ];
@@ -101,7 +107,11 @@ impl<'a> ApiExtractor<'a> for UploadForm {
         })
     }
 
-    async fn from_request(request: &'a Request, body: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
         let content_type = request.content_type().unwrap_or_default().to_owned();
         Ok(Self { content_type, body: body.take()? })
     }

@@ -25,11 +25,24 @@ pub struct Conditions {
 
 /// The answer to a request for a stored zip.
 pub enum Served {
-    Whole { body: Body, bytes: u64, etag: String },
-    Part { body: Body, bytes: u64, etag: String, content_range: String },
-    NotModified { etag: String },
+    Whole {
+        body: Body,
+        bytes: u64,
+        etag: String,
+    },
+    Part {
+        body: Body,
+        bytes: u64,
+        etag: String,
+        content_range: String,
+    },
+    NotModified {
+        etag: String,
+    },
     /// The range lies behind the end; the value for Content-Range.
-    Unsatisfiable { content_range: String },
+    Unsatisfiable {
+        content_range: String,
+    },
 }
 
 /// The bytes from `start` on, `length` of them.

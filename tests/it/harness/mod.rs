@@ -4,9 +4,9 @@
 
 mod bed;
 mod http;
-mod process;
 pub mod predecessor;
+mod process;
 
 pub use bed::{Bed, ClientNode, ServerNode};
-pub use process::PATIENCE;
 pub use http::{Answer, Form, Job, unzip};
+pub use process::PATIENCE;

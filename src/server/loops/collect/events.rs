@@ -127,14 +127,17 @@ impl Listener {
                 What::Ended { end, duration_ms } => {
                     self.open.insert(seq, assignment);
                     if self.fetching.insert(assignment) {
-                        self.fetches.spawn(Fetch {
-                            parts: self.parts.clone(),
-                            member: self.member.clone(),
-                            client: client.clone(),
-                            assignment,
-                            end,
-                            duration_ms,
-                        }.run());
+                        self.fetches.spawn(
+                            Fetch {
+                                parts: self.parts.clone(),
+                                member: self.member.clone(),
+                                client: client.clone(),
+                                assignment,
+                                end,
+                                duration_ms,
+                            }
+                            .run(),
+                        );
                     }
                 }
             }
@@ -156,8 +159,12 @@ impl Listener {
             return;
         }
         match client.kill(assignment).await {
-            Ok(()) => tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up"),
-            Err(error) => tracing::warn!(%assignment, client.id = %self.member.client.name, %error, "could not end an attempt that was given up"),
+            Ok(()) => {
+                tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up")
+            }
+            Err(error) => {
+                tracing::warn!(%assignment, client.id = %self.member.client.name, %error, "could not end an attempt that was given up")
+            }
         }
     }
 }

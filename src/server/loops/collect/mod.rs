@@ -14,7 +14,7 @@ use domain::{Event, Status};
 use store::{Report, StoreError};
 
 use crate::runtime::{Loop, Next};
-use crate::server::operations::pool::{Contact, Member, MeetError, Verdict};
+use crate::server::operations::pool::{Contact, MeetError, Member, Verdict};
 use crate::server::parts::Parts;
 use crate::server::remote::{RemoteError, Speaker};
 

@@ -90,7 +90,9 @@ impl Poller {
                 let end = |exit: Option<i32>| match word {
                     "Failed" => End::Exit(exit.filter(|code| *code != 0).unwrap_or(UNTOLD_EXIT)),
                     "Killed" => End::Killed,
-                    _ => End::Invalid("the predecessor's client refused run.sh: it wants its exit trap in it".to_owned()),
+                    _ => {
+                        End::Invalid("the predecessor's client refused run.sh: it wants its exit trap in it".to_owned())
+                    }
                 };
                 self.finish(item, zip, end).await
             }
@@ -106,7 +108,12 @@ impl Poller {
 
     /// The predecessor says `Lost` of healthy jobs too (docs/predecessor-client.md), so its word alone ends nothing:
     /// an exit code in the files does, or silence for as long as a client may be silent.
-    async fn said_lost(&mut self, client: &Predecessor, item: &ActiveAssignment, number: i64) -> Result<(), RoundError> {
+    async fn said_lost(
+        &mut self,
+        client: &Predecessor,
+        item: &ActiveAssignment,
+        number: i64,
+    ) -> Result<(), RoundError> {
         let since = *self.lost.entry(item.assignment).or_insert_with(Instant::now);
         let zip = client.retrieve_partial(number).await?;
         match self.store_zip(item, zip).await? {

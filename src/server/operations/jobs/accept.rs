@@ -111,14 +111,15 @@ impl Fields {
             field: "user_id",
             remedy: "send the number of the user that the job belongs to",
         })?;
-        let service = self
-            .service
-            .ok_or(AcceptError::Missing { field: "service", remedy: "send the name of the service that shall run it" })?;
+        let service = self.service.ok_or(AcceptError::Missing {
+            field: "service",
+            remedy: "send the name of the service that shall run it",
+        })?;
         let slots = match self.slots {
             None => Slots::ONE,
-            Some(text) => parse::<u32>("slots", &text)?
-                .try_into()
-                .map_err(|error: domain::limits::SlotsError| wrong("slots", &text, &error.to_string(), "leave it out for 1"))?,
+            Some(text) => parse::<u32>("slots", &text)?.try_into().map_err(|error: domain::limits::SlotsError| {
+                wrong("slots", &text, &error.to_string(), "leave it out for 1")
+            })?,
         };
         Ok(JobRequest {
             user: parse::<UserId>("user_id", &user)?,

@@ -81,9 +81,7 @@ pub async fn partial(parts: &Parts, job: &JobRow) -> Result<ZipStream, ResultsEr
     let speaker = parts.pool.member(&placement.client).and_then(|member| member.speaker());
     let response = match speaker.ok_or(ResultsError::Silent)? {
         Speaker::Modern(client, _) => client.retrieve(placement.assignment, Wire::Partial).await?,
-        Speaker::Predecessor(client) => {
-            client.retrieve_partial(job.client_number.ok_or(ResultsError::Silent)?).await?
-        }
+        Speaker::Predecessor(client) => client.retrieve_partial(job.client_number.ok_or(ResultsError::Silent)?).await?,
     };
     Ok(Box::pin(response.bytes_stream().map_err(io::Error::other)))
 }

@@ -32,7 +32,8 @@ pub enum Terminated {
 /// The store refuses.
 pub async fn terminate(parts: &Parts, id: JobId) -> Result<Terminated, StoreError> {
     if let Some(job) = parts.store.job(id).await? {
-        let speaker = job.progress.state.placement().and_then(|placement| parts.pool.member(&placement.client)?.speaker());
+        let speaker =
+            job.progress.state.placement().and_then(|placement| parts.pool.member(&placement.client)?.speaker());
         if matches!(speaker, Some(Speaker::Predecessor(client)) if !client.can_kill()) {
             return Ok(Terminated::CannotKill);
         }

@@ -6,7 +6,6 @@ use poem_openapi::payload::{Binary, Json};
 use poem_openapi::{ApiResponse, OpenApi, ResponseContent};
 
 use domain::{JobId, Status};
-use store::JobRow;
 
 use super::Tag;
 use super::dto::{AcceptedDto, StatusDto, TerminatedDto};
@@ -15,7 +14,7 @@ use super::problem::{Problem, problems};
 use super::upload_form::UploadForm;
 use super::zip_response::{Conditions, Served, serve};
 use crate::config::settings::DownloadContract;
-use crate::server::operations::jobs::{self, Terminated};
+use crate::server::operations::jobs::{self, Accepted, Terminated};
 use crate::server::parts::Parts;
 
 pub struct FilesApi {
@@ -160,8 +159,8 @@ impl FilesApi {
     /// order, and a file name may have sub-paths.
     #[oai(path = "/upload", method = "post", operation_id = "upload")]
     async fn upload(&self, form: UploadForm) -> Result<UploadResponse, UploadProblem> {
-        let row = accepted(&self.parts, form).await?;
-        Ok(UploadResponse::Created(Json(AcceptedDto::new(&row))))
+        let accepted = accept(&self.parts, form).await?;
+        Ok(UploadResponse::Created(Json(AcceptedDto::new(&accepted))))
     }
 
     /// The results of a completed job as a zip, or where the job is.
@@ -259,10 +258,8 @@ fn zip(served: Served) -> DownloadResponse {
     }
 }
 
-/// Accepts an upload and reads the row it became.
-pub(super) async fn accepted(parts: &Parts, form: UploadForm) -> Result<JobRow, Problem> {
-    let id = jobs::accept(parts, form.open(parts.settings.max_upload_bytes)?).await?;
-    find_job(parts, id.0).await
+pub(super) async fn accept(parts: &Parts, form: UploadForm) -> Result<Accepted, Problem> {
+    Ok(jobs::accept(parts, form.open(parts.settings.max_upload_bytes)?).await?)
 }
 
 /// Terminates a job: whether it is proven gone, and what to say.

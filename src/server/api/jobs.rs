@@ -12,7 +12,7 @@ use domain::{JobId, Status};
 use super::Tag;
 use super::dto::{JobDto, TerminatedDto};
 use super::errors::find_job;
-use super::files::{UploadProblem, accepted, ended};
+use super::files::{UploadProblem, accept, ended};
 use super::problem::{Problem, problems};
 use super::upload_form::UploadForm;
 use super::zip_response::{Conditions, Served, serve};
@@ -123,7 +123,8 @@ impl JobsApi {
     /// Hands in a job. As `/upload`, and answers with the whole job.
     #[oai(path = "/jobs", method = "post", operation_id = "submit_job")]
     async fn submit(&self, form: UploadForm) -> Result<SubmitResponse, UploadProblem> {
-        let row = accepted(&self.parts, form).await?;
+        let id = accept(&self.parts, form).await?.id;
+        let row = find_job(&self.parts, id.0).await?;
         let location = format!("/api/v1/jobs/{}", row.id);
         let view = jobs::view(&self.parts, row).await.map_err(Problem::from)?;
         Ok(SubmitResponse::Created(Json(JobDto::new(view)), location))

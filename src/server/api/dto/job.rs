@@ -7,7 +7,7 @@ use poem_openapi::Object;
 use store::{HistoryRow, JobRow, UnixMillis};
 use time::OffsetDateTime;
 
-use crate::server::operations::jobs::JobView;
+use crate::server::operations::jobs::{Accepted, JobView};
 
 /// A job that was just accepted, in the words of both generations of the predecessor.
 #[derive(Debug, Object)]
@@ -133,13 +133,13 @@ fn time(at: UnixMillis) -> OffsetDateTime {
 }
 
 impl AcceptedDto {
-    pub fn new(row: &JobRow) -> Self {
+    pub fn new(accepted: &Accepted) -> Self {
         Self {
-            id: row.id.0,
-            user_id: row.request.user.get(),
-            service: row.request.service.to_string(),
+            id: accepted.id.0,
+            user_id: accepted.user.get(),
+            service: accepted.service.to_string(),
             status: Status::Queued.to_string(),
-            loc: format!("/api/v1/jobs/{}", row.id),
+            loc: format!("/api/v1/jobs/{}", accepted.id),
             dest_id: String::new(),
             message: "Job successfully uploaded".to_owned(),
         }

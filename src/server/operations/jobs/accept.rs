@@ -37,11 +37,18 @@ pub enum AcceptError {
     BrokenOff,
 }
 
+/// A job that is durable now.
+pub struct Accepted {
+    pub id: JobId,
+    pub user: UserId,
+    pub service: ServiceName,
+}
+
 /// Reads the upload to its end, then makes the job durable, also when the caller is gone by then.
 ///
 /// # Errors
 /// See [`AcceptError`].
-pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<JobId, AcceptError> {
+pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, AcceptError> {
     let key = random_key()?;
     let mut payload = Payload::durable(&parts.places.payload_parent(key.as_str()), key.as_str());
     let mut fields = Fields::default();
@@ -61,12 +68,13 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<JobId, AcceptEr
     accepted.ok().flatten().unwrap_or(Err(AcceptError::BrokenOff))
 }
 
-async fn finish(parts: Parts, payload: Payload, key: PayloadKey, request: JobRequest) -> Result<JobId, AcceptError> {
+async fn finish(parts: Parts, payload: Payload, key: PayloadKey, request: JobRequest) -> Result<Accepted, AcceptError> {
     let stored = payload.finish().await?;
-    let job = parts.store.accept(NewJob { request, payload: key, payload_bytes: stored.bytes() }).await?;
+    let (user, service) = (request.user, request.service.clone());
+    let id = parts.store.accept(NewJob { request, payload: key, payload_bytes: stored.bytes() }).await?;
     stored.keep();
     parts.wakes.dispatch.wake();
-    Ok(job)
+    Ok(Accepted { id, user, service })
 }
 
 /// The name of a payload's directory: 128 random bits, so that no upload meets another's files.

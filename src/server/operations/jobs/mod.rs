@@ -5,7 +5,7 @@ mod results;
 mod terminate;
 mod view;
 
-pub use accept::{AcceptError, accept};
+pub use accept::{AcceptError, Accepted, accept};
 pub use results::{Results, ResultsError, partial, results};
 pub use terminate::{Terminated, terminate};
 pub use view::{JobView, view, wait_until_final};

@@ -151,8 +151,10 @@ fn a_tree_deeper_than_any_path_is_removed() {
     let dir = roomy();
     let job = dir.path().join("job");
     fs::create_dir(&job).unwrap();
-    fs::create_dir(job.join(".1")).unwrap();
-    fs::write(job.join(".2"), "in the way").unwrap();
+    for number in (1..60).step_by(2) {
+        fs::write(job.join(format!(".{number}")), "in the way").unwrap();
+        fs::create_dir_all(job.join(format!(".{}/in the way", number + 1))).unwrap();
+    }
     let mut at = std::os::fd::OwnedFd::from(File::open(&job).unwrap());
     for _ in 0..5_000 {
         rustix::fs::mkdirat(&at, "deep", rustix::fs::Mode::RWXU).unwrap();

@@ -87,18 +87,10 @@ impl Upload {
     /// See [`UploadError`]. After one the upload is over; if the body was too large, some more of it was read and thrown
     /// away, so that a caller that still sends sees the answer.
     pub async fn next(&mut self) -> Result<Option<Part>, UploadError> {
-        let part = self.read_part().await;
-        if let Err(UploadError::TooLarge { .. }) = &part {
-            self.source.drain().await;
-        }
-        part
-    }
-
-    async fn read_part(&mut self) -> Result<Option<Part>, UploadError> {
         self.source.expect_header();
         let field = match tokio::time::timeout(self.stall, self.multipart.next_field()).await {
             Err(_) => return Err(UploadError::Stalled { after: self.stall }),
-            Ok(Err(error)) => return Err(self.source.explain(error)),
+            Ok(Err(error)) => return Err(self.source.refuse(error).await),
             Ok(Ok(None)) => return Ok(None),
             Ok(Ok(Some(field))) => field,
         };
@@ -147,13 +139,7 @@ impl Body {
         match tokio::time::timeout(self.stall, self.field.chunk()).await {
             Err(_) => Err(UploadError::Stalled { after: self.stall }),
             Ok(Ok(chunk)) => Ok(chunk),
-            Ok(Err(error)) => {
-                let error = self.source.explain(error);
-                if let UploadError::TooLarge { .. } = &error {
-                    self.source.drain().await;
-                }
-                Err(error)
-            }
+            Ok(Err(error)) => Err(self.source.refuse(error).await),
         }
     }
 

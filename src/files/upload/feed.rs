@@ -60,8 +60,17 @@ impl Source {
         self.with(|state| (state.header, state.hold) = (None, true));
     }
 
-    /// What multer's error means, given how far the body came.
-    pub(super) fn explain(&self, error: multer::Error) -> UploadError {
+    /// What multer's error means. More of a body that is too large is read first.
+    pub(super) async fn refuse(&self, error: multer::Error) -> UploadError {
+        let error = self.explain(error);
+        if let UploadError::TooLarge { .. } = &error {
+            self.drain().await;
+        }
+        error
+    }
+
+    /// Judged by how far the body came, too.
+    fn explain(&self, error: multer::Error) -> UploadError {
         let ended = self.with(|state| state.ended);
         match error {
             multer::Error::StreamReadFailed(source) => match source.downcast::<UploadError>() {
@@ -76,7 +85,7 @@ impl Source {
     }
 
     /// Reads on for a bounded while and throws it away.
-    pub(super) async fn drain(&self) {
+    async fn drain(&self) {
         let mut drained = 0;
         let reading = future::poll_fn(|context| {
             loop {

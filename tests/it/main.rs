@@ -4,5 +4,10 @@
 mod harness;
 
 mod client;
+mod example;
+mod generated_client;
 mod keeper;
 mod main_job;
+mod openapi;
+mod results;
+mod upload;

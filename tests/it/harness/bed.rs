@@ -8,6 +8,7 @@ use domain::JobId;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
+use super::document;
 use super::http::{Answer, Form, Job};
 use super::process::{PATIENCE, Process};
 
@@ -38,7 +39,7 @@ pub struct ServerNode {
 impl Bed {
     pub fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("job-orchestrator-it-").tempdir().unwrap();
-        Self { dir, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { dir, http: http() }
     }
 
     pub fn path(&self) -> &Path {
@@ -93,6 +94,10 @@ pub fn example(clients: &[&ClientNode], more: &str) -> String {
     text
 }
 
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// Where the node listened before, or any free port.
 fn listen(url: &str) -> [String; 2] {
     let address = url.strip_prefix("http://").unwrap_or("127.0.0.1:0");
@@ -126,6 +131,8 @@ impl ServerNode {
         let process = Process::start(&args, &self.env, &log);
         self.url = format!("http://{}", process.address);
         self.process = Some(process);
+        // Connections to an earlier process are not taken up again.
+        self.http = http();
     }
 
     pub fn kill(&mut self) {
@@ -137,19 +144,28 @@ impl ServerNode {
     }
 
     pub async fn get(&self, path: &str) -> Answer {
-        Answer::read(self.http.get(format!("{}{path}", self.url)).send().await.unwrap()).await
+        self.request(self.http.get(format!("{}{path}", self.url))).await
     }
 
     pub async fn post(&self, path: &str) -> Answer {
-        Answer::read(self.http.post(format!("{}{path}", self.url)).send().await.unwrap()).await
+        self.request(self.http.post(format!("{}{path}", self.url))).await
     }
 
+    /// Every answer is held against the OpenAPI document.
     pub async fn request(&self, request: reqwest::RequestBuilder) -> Answer {
-        Answer::read(request.send().await.unwrap()).await
+        let request = request.build().unwrap();
+        let (method, url) = (request.method().clone(), request.url().clone());
+        let answer = Answer::read(self.http.execute(request).await.unwrap()).await;
+        document::hold(&method, &url, &answer);
+        answer
     }
 
     pub async fn upload(&self, form: Form) -> Answer {
-        let request = self.http.post(format!("{}/upload", self.url));
+        self.upload_to("/upload", form).await
+    }
+
+    pub async fn upload_to(&self, path: &str, form: Form) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.url));
         self.request(request.header("content-type", Form::content_type()).body(form.finished())).await
     }
 

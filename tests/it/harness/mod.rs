@@ -3,10 +3,11 @@
 //! Dropping a [`Bed`] ends what it started and fails the test if a process or a half-written file is left over.
 
 mod bed;
+pub mod document;
 mod http;
 pub mod predecessor;
 mod process;
 
-pub use bed::{Bed, ClientNode, ServerNode};
-pub use http::{Answer, Form, Job, unzip};
+pub use bed::{Bed, ClientNode, ServerNode, example};
+pub use http::{Answer, BOUNDARY, Form, Job, unzip};
 pub use process::PATIENCE;

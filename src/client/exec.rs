@@ -7,9 +7,9 @@ use domain::{AssignmentId, End};
 
 use super::Client;
 use super::attempts::Kill;
-use super::exit::Exit;
-use super::journal::JournalError;
+use super::journal::{CUT_OFF, JournalError};
 use super::keeper::{Keeper, LauncherError, Liveness, Start};
+use super::record::Exit;
 use crate::protocol::Submission;
 use crate::runtime::OnEnd;
 
@@ -49,7 +49,7 @@ impl Client {
                 tracing::error!(%assignment, %error, "an attempt could not be started");
                 self.end_without_keeper(assignment, End::CutOff).unwrap_or_else(|error| {
                     tracing::error!(%assignment, %error, "its end could not be recorded");
-                    self.finish(assignment, self.journal.cut_off());
+                    self.finish(assignment, CUT_OFF);
                 });
             }
         }

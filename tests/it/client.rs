@@ -419,15 +419,13 @@ async fn stopping_client_answers_who_waits() {
         .unwrap();
     let query = EventsQuery { incarnation: Some(first.incarnation), wait_ms: 15_000, ..EventsQuery::default() };
     let waits = bed.http().get(format!("{url}/events")).query(&query).send();
-    let answer = tokio::spawn(waits);
-    // The request is there before the stop: this one, on another connection, was answered after it was sent.
-    bed.http().get(format!("{url}/info")).send().await.unwrap();
-    tokio::task::spawn_blocking(move || {
-        client.stop();
-    })
-    .await
-    .unwrap();
-    assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    let stop = async {
+        // The request is there before the stop: this one, on another connection, was answered after it was sent.
+        bed.http().get(format!("{url}/info")).send().await.unwrap();
+        tokio::task::spawn_blocking(move || client.stop()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(waits, stop);
+    assert_eq!(answer.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -105,7 +105,9 @@ fn fork_keeper(client: BorrowedFd<'_>, start: &Start, inherited: &Inherited) -> 
         Ok(ForkResult::Parent { .. }) => Ok(()),
         Ok(ForkResult::Child) => {
             let started = || answer(client, &Answer { assignment: start.assignment, error: None });
-            std::process::exit(keep::run(start, &hold, inherited, started));
+            let code = keep::run(start, &hold, inherited, started);
+            #[expect(clippy::disallowed_methods, reason = "a keeper must not return into the launcher that it was")]
+            std::process::exit(code);
         }
         Err(error) => Err(error.into()),
     }

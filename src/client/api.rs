@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use domain::AssignmentId;
 use poem::http::{HeaderMap, StatusCode, header};
-use poem::web::{Data, Json, Path, Query};
-use poem::{Body, Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler, post};
+use poem::web::{Data, Json, Query};
+use poem::{
+    Body, Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Response, Route, get, handler, post,
+};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -20,6 +22,7 @@ use crate::config::settings::ClusterKey;
 use crate::files::upload::{Fault, Upload};
 use crate::files::zip::PackError;
 use crate::protocol::{ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, Held, Info, Refusal, SERVER_HEADER};
+use crate::runtime::chain;
 
 /// Of one read from a file.
 const CHUNK: usize = 256 * 1024;
@@ -39,52 +42,75 @@ pub fn routes(client: Arc<Client>, key: Option<ClusterKey>) -> impl Endpoint {
         .at("/retrieve_partial/:assignment", get(retrieve_partial))
         .at("/logs/:assignment", get(logs))
         .data(client)
-        .before(move |request| std::future::ready(check_key(key.as_ref(), request)))
+        .before(move |request| {
+            let checked = check_key(key.as_ref(), &request);
+            std::future::ready(checked.map(|()| request).map_err(Into::into))
+        })
 }
 
-fn check_key(key: Option<&ClusterKey>, request: Request) -> poem::Result<Request> {
+/// A refusal on its way to being an answer.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+type Answer = Result<Response, Refused>;
+
+impl Refused {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    fn no_such_assignment() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-such-assignment", "the client does not have this assignment")
+    }
+
+    /// Something failed here; the caller can only try again.
+    fn failed(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = chain(error), "a request failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        Json(Refusal { code: self.code.to_owned(), message: self.message }).with_status(self.status).into_response()
+    }
+}
+
+impl From<Refused> for poem::Error {
+    fn from(refused: Refused) -> Self {
+        Self::from_response(refused.into_response())
+    }
+}
+
+fn check_key(key: Option<&ClusterKey>, request: &Request) -> Result<(), Refused> {
     let is_open = matches!(request.uri().path(), "/" | "/health");
-    let Some(key) = key.filter(|_| !is_open) else { return Ok(request) };
+    let Some(key) = key.filter(|_| !is_open) else { return Ok(()) };
     let given = request.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
     if given.is_some_and(|given| given.as_bytes().ct_eq(key.reveal().as_bytes()).into()) {
-        return Ok(request);
+        return Ok(());
     }
-    Err(poem::Error::from_response(refuse(
-        StatusCode::UNAUTHORIZED,
-        "wrong-key",
-        "the cluster key is missing or wrong",
-    )))
+    Err(Refused::new(StatusCode::UNAUTHORIZED, "wrong-key", "the cluster key is missing or wrong"))
 }
 
-fn refuse(status: StatusCode, code: &str, message: impl ToString) -> Response {
-    Json(Refusal { code: code.to_owned(), message: message.to_string() }).with_status(status).into_response()
-}
+/// The assignment in the address.
+#[derive(Debug, Clone, Copy)]
+struct Named(AssignmentId);
 
-fn no_such_assignment() -> Response {
-    refuse(StatusCode::NOT_FOUND, "no-such-assignment", "the client does not have this assignment")
-}
-
-fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(%error, "a request failed");
-    refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", error)
+impl<'a> FromRequest<'a> for Named {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let text = request.path_params::<String>()?;
+        Ok(Self(text.parse().map_err(|_| Refused::no_such_assignment())?))
+    }
 }
 
 /// Refuses a server that the client does not serve. People's calls name none.
-fn check_server(client: &Client, headers: &HeaderMap) -> Result<(), Response> {
+fn check_server(client: &Client, headers: &HeaderMap) -> Result<(), Refused> {
     let server = headers.get(SERVER_HEADER).and_then(|value| value.to_str().ok());
-    if server.is_none_or(|server| client.serves(server)) {
-        Ok(())
-    } else {
-        Err(other_server(&ReceiveError::OtherServer))
-    }
-}
-
-fn other_server(error: &ReceiveError) -> Response {
-    refuse(StatusCode::CONFLICT, "other-server", error)
-}
-
-fn assignment(text: &str) -> Result<AssignmentId, Response> {
-    text.parse().map_err(|_| no_such_assignment())
+    if server.is_none_or(|server| client.serves(server)) { Ok(()) } else { Err(ReceiveError::OtherServer.into()) }
 }
 
 #[handler]
@@ -98,81 +124,70 @@ fn health() -> Json<serde_json::Value> {
 }
 
 #[handler]
-fn info(client: Data<&Arc<Client>>) -> Json<Info> {
+fn info(Data(client): Data<&Arc<Client>>) -> Json<Info> {
     Json(client.info())
 }
 
 /// The predecessor's answer: a bare number. It was the machine's CPU use there; here it is the slots in use, in percent.
 #[handler]
-fn load(client: Data<&Arc<Client>>) -> Json<f64> {
+fn load(Data(client): Data<&Arc<Client>>) -> Json<f64> {
     Json(client.load())
 }
 
 #[handler]
-async fn events(client: Data<&Arc<Client>>, headers: &HeaderMap, query: Query<EventsQuery>) -> Response {
-    match check_server(&client, headers) {
-        Ok(()) => Json(client.events(&query).await).into_response(),
-        Err(refusal) => refusal,
-    }
+async fn events(client: Data<&Arc<Client>>, headers: &HeaderMap, query: Query<EventsQuery>) -> Answer {
+    check_server(&client, headers)?;
+    Ok(Json(client.events(&query).await).into_response())
 }
 
 #[handler]
-async fn submit(client: Data<&Arc<Client>>, request: &Request, body: Body) -> Response {
+async fn submit(client: Data<&Arc<Client>>, request: &Request, body: Body) -> Answer {
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Ok(assignment) = text(ASSIGNMENT_HEADER).parse() else {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "bad-upload",
-            format!("the header {ASSIGNMENT_HEADER} has no assignment id"),
-        );
+    let bad_header = |name: &str| {
+        Refused::new(StatusCode::BAD_REQUEST, "bad-upload", format!("the header {name} is missing or wrong"))
     };
+    let assignment = text(ASSIGNMENT_HEADER).parse().map_err(|_| bad_header(ASSIGNMENT_HEADER))?;
     let server = text(SERVER_HEADER);
     if server.is_empty() {
-        return refuse(StatusCode::BAD_REQUEST, "bad-upload", format!("the header {SERVER_HEADER} has no server id"));
+        return Err(bad_header(SERVER_HEADER));
     }
-    let upload = match Upload::new(text("content-type"), body.into_bytes_stream(), client.upload_limit()) {
-        Ok(upload) => upload,
-        Err(error) => return not_received(&error.into()),
-    };
-    match client.receive(assignment, server, upload).await {
-        Ok(()) => Json(Held { assignment }).into_response(),
-        Err(error) => not_received(&error),
-    }
+    let upload = Upload::new(text("content-type"), body.into_bytes_stream(), client.upload_limit());
+    client.receive(assignment, server, upload.map_err(ReceiveError::from)?).await?;
+    Ok(Json(Held { assignment }).into_response())
 }
 
-fn not_received(error: &ReceiveError) -> Response {
-    match error {
-        ReceiveError::Upload(upload) => match upload.fault() {
-            Fault::Full => refuse(StatusCode::INSUFFICIENT_STORAGE, "disk-full", upload),
-            Fault::Ours => failed(upload),
-            Fault::Size => refuse(StatusCode::PAYLOAD_TOO_LARGE, "bad-upload", upload),
-            Fault::Stalled => refuse(StatusCode::REQUEST_TIMEOUT, "bad-upload", upload),
-            Fault::ContentType => refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-upload", upload),
-            Fault::Content => refuse(StatusCode::BAD_REQUEST, "bad-upload", upload),
-        },
-        ReceiveError::Spec(_) => refuse(StatusCode::BAD_REQUEST, "bad-upload", error),
-        ReceiveError::OtherServer => other_server(error),
-        ReceiveError::Killed => refuse(StatusCode::CONFLICT, "killed", error),
-        ReceiveError::Arriving => refuse(StatusCode::CONFLICT, "arriving", error),
-        ReceiveError::NoSlot => refuse(StatusCode::SERVICE_UNAVAILABLE, "no-free-slot", error),
-        ReceiveError::Journal(full) if full.is_full() => refuse(StatusCode::INSUFFICIENT_STORAGE, "disk-full", error),
-        ReceiveError::Journal(_) | ReceiveError::Keep(_) => failed(error),
+impl From<ReceiveError> for Refused {
+    fn from(error: ReceiveError) -> Self {
+        let (status, code) = match &error {
+            ReceiveError::Upload(upload) => match upload.fault() {
+                Fault::Full => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
+                Fault::Ours => return Self::failed(&error),
+                Fault::Size => (StatusCode::PAYLOAD_TOO_LARGE, "bad-upload"),
+                Fault::Stalled => (StatusCode::REQUEST_TIMEOUT, "bad-upload"),
+                Fault::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-upload"),
+                Fault::Content => (StatusCode::BAD_REQUEST, "bad-upload"),
+            },
+            ReceiveError::Spec(_) => (StatusCode::BAD_REQUEST, "bad-upload"),
+            ReceiveError::OtherServer => (StatusCode::CONFLICT, "other-server"),
+            ReceiveError::Killed => (StatusCode::CONFLICT, "killed"),
+            ReceiveError::Arriving => (StatusCode::CONFLICT, "arriving"),
+            ReceiveError::NoSlot => (StatusCode::SERVICE_UNAVAILABLE, "no-free-slot"),
+            ReceiveError::Journal(full) if full.is_full() => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
+            ReceiveError::Journal(_) | ReceiveError::Keep(_) => return Self::failed(&error),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 
 #[handler]
-fn kill(client: Data<&Arc<Client>>, headers: &HeaderMap, id: Path<String>) -> Response {
-    let killed = check_server(&client, headers).and_then(|()| assignment(&id)).and_then(|assignment| {
-        let killed = client.kill(assignment).map_err(|error| failed(&error))?;
-        Ok((assignment, killed))
-    });
-    match killed {
-        Ok((_, Killed::Unknown)) => no_such_assignment(),
-        Ok((assignment, Killed::Ended | Killed::Asked)) => match client.phase(assignment) {
-            Some(phase) => status(assignment, &phase, StatusCode::OK),
-            None => no_such_assignment(),
-        },
-        Err(refusal) => refusal,
+fn kill(Data(client): Data<&Arc<Client>>, headers: &HeaderMap, Named(assignment): Named) -> Answer {
+    check_server(client, headers)?;
+    match client.kill(assignment).map_err(|error| Refused::failed(&error))? {
+        Killed::Unknown => Err(Refused::no_such_assignment()),
+        Killed::Ended | Killed::Asked => {
+            let phase = client.phase(assignment).ok_or_else(Refused::no_such_assignment)?;
+            Ok(status(assignment, &phase, StatusCode::OK))
+        }
     }
 }
 
@@ -185,34 +200,37 @@ fn status(assignment: AssignmentId, phase: &Phase, code: StatusCode) -> Response
     Json(AttemptStatus { assignment, status: status.to_owned() }).with_status(code).into_response()
 }
 
-/// The attempt that an address names, if its payload is here.
-fn find(client: &Client, id: &str) -> Result<(AssignmentId, Phase), Response> {
-    let assignment = assignment(id)?;
+/// Where an attempt is whose payload is here.
+fn find(client: &Client, assignment: AssignmentId) -> Result<Phase, Refused> {
     match client.phase(assignment) {
-        None | Some(Phase::Arriving) => Err(no_such_assignment()),
-        Some(phase) => Ok((assignment, phase)),
+        None | Some(Phase::Arriving) => Err(Refused::no_such_assignment()),
+        Some(phase) => Ok(phase),
     }
 }
 
 #[handler]
-async fn retrieve(client: Data<&Arc<Client>>, id: Path<String>, headers: &HeaderMap) -> Response {
-    let assignment = match find(&client, &id) {
-        Ok((assignment, Phase::Ended { .. })) => assignment,
-        Ok((assignment, phase)) => return status(assignment, &phase, StatusCode::ACCEPTED),
-        Err(refusal) => return refusal,
-    };
-    let answer = match client.results(assignment).await {
-        Ok(Results::Memory(bytes)) => Response::builder().content_type(ZIP).body(bytes),
-        Ok(Results::File { file, bytes }) => match file_answer(assignment, file, bytes, headers).await {
-            Ok(answer) => answer,
-            Err(error) => return failed(&error),
-        },
-        Err(ResultsError::Pack(error @ PackError::TooLarge { .. })) => {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, "results-too-large", error);
+async fn retrieve(Data(client): Data<&Arc<Client>>, Named(assignment): Named, headers: &HeaderMap) -> Answer {
+    let phase = find(client, assignment)?;
+    if !matches!(phase, Phase::Ended { .. }) {
+        return Ok(status(assignment, &phase, StatusCode::ACCEPTED));
+    }
+    let answer = match client.results(assignment).await.map_err(no_results)? {
+        Results::Memory(bytes) => Response::builder().content_type(ZIP).body(bytes),
+        Results::File { file, bytes } => {
+            let answer = file_answer(assignment, file, bytes, headers).await;
+            answer.map_err(|error| Refused::failed(&error))?
         }
-        Err(error) => return failed(&error),
     };
-    answer.with_header(ASSIGNMENT_HEADER, assignment.to_string()).into_response()
+    Ok(answer.with_header(ASSIGNMENT_HEADER, assignment.to_string()).into_response())
+}
+
+fn no_results(error: ResultsError) -> Refused {
+    match error {
+        ResultsError::Pack(PackError::TooLarge { .. }) => {
+            Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "results-too-large", error.to_string())
+        }
+        error => Refused::failed(&error),
+    }
 }
 
 /// A zip from a file, or the end of it: a transfer that broke off goes on with `Range: bytes=START-`.
@@ -250,35 +268,27 @@ fn open_range(range: &str) -> Option<u64> {
 }
 
 #[handler]
-fn retrieve_partial(client: Data<&Arc<Client>>, id: Path<String>) -> Response {
-    match find(&client, &id) {
-        Ok((assignment, _)) => Response::builder()
-            .content_type(ZIP)
-            .header(ASSIGNMENT_HEADER, assignment.to_string())
-            .body(Body::from_bytes_stream(client.partial_results(assignment))),
-        Err(refusal) => refusal,
-    }
+fn retrieve_partial(Data(client): Data<&Arc<Client>>, Named(assignment): Named) -> Answer {
+    find(client, assignment)?;
+    Ok(Response::builder()
+        .content_type(ZIP)
+        .header(ASSIGNMENT_HEADER, assignment.to_string())
+        .body(Body::from_bytes_stream(client.partial_results(assignment))))
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 struct LogsQuery {
     /// Only the last bytes.
     tail_bytes: Option<u64>,
 }
 
 #[handler]
-fn logs(client: Data<&Arc<Client>>, id: Path<String>, query: Query<LogsQuery>) -> Response {
-    let assignment = match find(&client, &id) {
-        Ok((assignment, _)) => assignment,
-        Err(refusal) => return refusal,
-    };
+fn logs(Data(client): Data<&Arc<Client>>, Named(assignment): Named, Query(query): Query<LogsQuery>) -> Answer {
+    find(client, assignment)?;
     let answer = Response::builder().content_type("text/plain; charset=utf-8");
-    match client.log(assignment, query.tail_bytes) {
-        Ok(Some((file, bytes))) => {
-            let body = ReaderStream::with_capacity(tokio::fs::File::from_std(file).take(bytes), CHUNK);
-            answer.header(header::CONTENT_LENGTH, bytes).body(Body::from_bytes_stream(body))
-        }
-        Ok(None) => answer.finish(),
-        Err(error) => failed(&error),
-    }
+    let Some((file, bytes)) = client.log(assignment, query.tail_bytes).map_err(|error| Refused::failed(&error))? else {
+        return Ok(answer.finish());
+    };
+    let body = ReaderStream::with_capacity(tokio::fs::File::from_std(file).take(bytes), CHUNK);
+    Ok(answer.header(header::CONTENT_LENGTH, bytes).body(Body::from_bytes_stream(body)))
 }

@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Client;
 use crate::protocol::{EVENTS_WAIT_MS, EventPage, EventsQuery};
+use crate::runtime::chain;
 
 /// How long the news that something was started waits for more, so that a short job is told of once.
 const LINGER: Duration = Duration::from_millis(10);
@@ -44,7 +45,7 @@ impl Client {
         for assignment in forgotten {
             if let Err(error) = self.journal.forget(assignment) {
                 // It stays on the disk, and is told of again after the next start.
-                tracing::error!(%assignment, %error, "cannot forget an attempt");
+                tracing::error!(%assignment, error = chain(&error), "cannot forget an attempt");
             }
         }
     }

@@ -7,11 +7,11 @@ use domain::{AssignmentId, End};
 
 use super::Client;
 use super::attempts::Kill;
-use super::exit::Exit;
-use super::journal::JournalError;
+use super::journal::{CUT_OFF, JournalError};
 use super::keeper::{Keeper, LauncherError, Liveness, Start};
+use super::record::Exit;
 use crate::protocol::Submission;
-use crate::runtime::OnEnd;
+use crate::runtime::{OnEnd, chain};
 
 /// Between two looks at an attempt whose directory cannot be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -46,10 +46,10 @@ impl Client {
             // It is started by the next incarnation, or was and is found by it.
             Err(LauncherError::Stopping) => {}
             Err(error) => {
-                tracing::error!(%assignment, %error, "an attempt could not be started");
+                tracing::error!(%assignment, error = chain(&error), "an attempt could not be started");
                 self.end_without_keeper(assignment, End::CutOff).unwrap_or_else(|error| {
-                    tracing::error!(%assignment, %error, "its end could not be recorded");
-                    self.finish(assignment, self.journal.cut_off());
+                    tracing::error!(%assignment, error = chain(&error), "its end could not be recorded");
+                    self.finish(assignment, CUT_OFF);
                 });
             }
         }
@@ -83,7 +83,9 @@ impl Client {
                 }
                 // It has ended already.
                 Ok(Liveness::Gone | Liveness::NeverStarted) => return self.take_exit(assignment).await,
-                Err(error) => tracing::error!(%assignment, %error, "cannot look for a keeper; looking again"),
+                Err(error) => {
+                    tracing::error!(%assignment, error = chain(&error), "cannot look for a keeper; looking again");
+                }
             }
             if self.tasks.stop().run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none() {
                 return;
@@ -102,7 +104,7 @@ impl Client {
         match self.tasks.stop().run_until_cancelled(keeper.ended()).await {
             None => {}
             Some(Ok(())) => self.take_exit(assignment).await,
-            Some(Err(error)) => tracing::error!(%assignment, %error, "a keeper cannot be watched"),
+            Some(Err(error)) => tracing::error!(%assignment, error = chain(&error), "a keeper cannot be watched"),
         }
     }
 
@@ -110,7 +112,9 @@ impl Client {
         loop {
             match self.journal.exit(assignment) {
                 Ok(exit) => return self.finish(assignment, exit),
-                Err(error) => tracing::error!(%assignment, %error, "cannot read an attempt's end; reading again"),
+                Err(error) => {
+                    tracing::error!(%assignment, error = chain(&error), "cannot read an attempt's end; reading again");
+                }
             }
             if self.tasks.stop().run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none() {
                 return;
@@ -153,6 +157,6 @@ impl Client {
 
 fn end(assignment: AssignmentId, keeper: &Keeper) {
     if let Err(error) = keeper.kill() {
-        tracing::error!(%assignment, %error, "a keeper cannot be told to end");
+        tracing::error!(%assignment, error = chain(&error), "a keeper cannot be told to end");
     }
 }

@@ -1,8 +1,8 @@
 //! What the client knows of its assignments, on the disk.
 //!
-//! Owns DATA/jobs/<assignment>/ (`job.json` and `exit`; the keeper owns the rest of it), DATA/trash and the file
-//! DATA/client.json. The directories are the journal: there is no second list that could contradict them. Nothing is
-//! fsynced (see [`super::keeper`]); a directory without a readable `job.json` was never acknowledged and is dropped.
+//! Owns the layout of the data directory: DATA/jobs/<assignment>/, DATA/trash and DATA/client.json. The directories with
+//! their [`super::record`]s are the journal: there is no second list that could contradict them. Nothing of a job is
+//! fsynced (see [`super::keeper`]); a directory without the job in its record was never acknowledged and is dropped.
 //! Must not know what is in memory about an attempt.
 
 use std::io;
@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use domain::{AssignmentId, End};
 use serde::{Deserialize, Serialize};
 
-use super::exit::{BootId, Exit};
 use super::keeper::{self, Keeper, Liveness};
+use super::record::{self, BootId, Exit, Job, Recorded};
 use crate::files::durable;
 use crate::protocol::Submission;
 
-const JOB_FILE: &str = "job.json";
 const RESULT_FILE: &str = "result.zip";
+/// The end of an attempt that left no word of it.
+pub const CUT_OFF: Exit = Exit { end: End::CutOff, duration_ms: 0 };
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}", path.display())]
@@ -47,15 +48,6 @@ pub struct Identity {
     pub journal: String,
     /// The server id whose assignments are here.
     pub server: Option<String>,
-}
-
-/// `job.json`: an assignment whose payload is whole.
-#[derive(Debug, Serialize, Deserialize)]
-struct Job {
-    #[serde(flatten)]
-    submission: Submission,
-    /// In another boot the payload may be torn.
-    boot: BootId,
 }
 
 /// An assignment that was found at the start.
@@ -169,10 +161,9 @@ impl Journal {
     /// # Errors
     /// The file system's.
     pub fn record(&self, submission: Submission) -> Result<(), JournalError> {
-        let path = self.dir(submission.assignment).join(JOB_FILE);
+        let dir = self.dir(submission.assignment);
         let job = Job { submission, boot: self.boot.clone() };
-        let bytes = serde_json::to_vec(&job).map_err(io::Error::from);
-        bytes.and_then(|bytes| std::fs::write(&path, bytes)).map_err(JournalError::new("write", &path))
+        record::begin(&dir, job).map_err(JournalError::new("record the job in", &dir))
     }
 
     /// Records the end of an attempt that never had a keeper.
@@ -181,24 +172,19 @@ impl Journal {
     /// The file system's.
     pub fn end(&self, assignment: AssignmentId, end: End) -> Result<Exit, JournalError> {
         let dir = self.dir(assignment);
-        let exit = Exit::new(end, std::time::Duration::ZERO, self.boot.clone());
-        exit.write(&dir).map_err(JournalError::new("record the end in", &dir))?;
+        let exit = Exit::without_duration(end);
+        record::end(&dir, exit.clone()).map_err(JournalError::new("record the end in", &dir))?;
         Ok(exit)
     }
 
-    /// The end of an attempt whose keeper is gone. These are small reads from the page cache: not worth another thread.
+    /// The end of an attempt whose keeper is gone. A small read from the page cache: not worth another thread.
     ///
     /// # Errors
     /// The file system's.
     pub fn exit(&self, assignment: AssignmentId) -> Result<Exit, JournalError> {
         let dir = self.dir(assignment);
-        let exit = Exit::read(&dir, &self.boot).map_err(JournalError::new("read the end in", &dir))?;
-        Ok(exit.unwrap_or_else(|| self.cut_off()))
-    }
-
-    #[must_use]
-    pub fn cut_off(&self) -> Exit {
-        Exit::new(End::CutOff, std::time::Duration::ZERO, self.boot.clone())
+        let recorded = record::read(&dir).map_err(JournalError::new("read the end in", &dir))?;
+        Ok(recorded.and_then(|recorded| recorded.exit).unwrap_or(CUT_OFF))
     }
 
     /// Forgets an attempt: its directory goes to the trash.
@@ -236,27 +222,18 @@ impl Journal {
 
     fn look(&self, assignment: AssignmentId) -> Result<Option<Found>, JournalError> {
         let dir = self.dir(assignment);
-        let job = match std::fs::read(dir.join(JOB_FILE)) {
-            Ok(bytes) => serde_json::from_slice::<Job>(&bytes).ok(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(JournalError::new("read the job in", &dir)(error)),
-        };
-        let Some(Job { submission, boot }) = job else { return Ok(None) };
-        let state = if boot == self.boot { self.state(assignment)? } else { FoundState::Ended(self.cut_off()) };
-        Ok(Some(Found { submission, state }))
-    }
-
-    fn state(&self, assignment: AssignmentId) -> Result<FoundState, JournalError> {
-        let dir = self.dir(assignment);
         let liveness = Liveness::of(&dir).map_err(JournalError::new("look for a keeper in", &dir))?;
-        // Only then the exit: a keeper that ended meanwhile has left it.
-        let exit = Exit::read(&dir, &self.boot).map_err(JournalError::new("read the end in", &dir))?;
-        Ok(match (exit, liveness) {
+        // Only then the end: a keeper that ended meanwhile has left it.
+        let recorded = record::read(&dir).map_err(JournalError::new("read the record in", &dir))?;
+        let Some(Recorded { job: Job { submission, boot }, exit, .. }) = recorded else { return Ok(None) };
+        let state = match (exit, liveness) {
+            _ if boot != self.boot => FoundState::Ended(CUT_OFF),
             (Some(exit), _) => FoundState::Ended(exit),
             (None, Liveness::Alive(keeper)) => FoundState::Running(keeper),
             (None, Liveness::NeverStarted) => FoundState::Held,
-            (None, Liveness::Gone) => FoundState::Ended(self.cut_off()),
-        })
+            (None, Liveness::Gone) => FoundState::Ended(CUT_OFF),
+        };
+        Ok(Some(Found { submission, state }))
     }
 }
 

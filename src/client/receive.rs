@@ -16,6 +16,7 @@ use super::journal::{Identity, JournalError};
 use super::keeper::SCRIPT;
 use crate::files::upload::{Part, Payload, Stored, Upload, UploadError};
 use crate::protocol::Submission;
+use crate::runtime::chain;
 
 /// How long a repeated submit waits for the first one's end.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(60);
@@ -55,7 +56,7 @@ impl Drop for Arrival {
     fn drop(&mut self) {
         if !self.settled {
             if let Err(error) = self.client.journal.forget(self.assignment) {
-                tracing::error!(assignment = %self.assignment, %error, "cannot discard what has arrived");
+                tracing::error!(assignment = %self.assignment, error = chain(&error), "cannot discard what has arrived");
             }
             self.client.attempts().abandon(self.assignment);
         }

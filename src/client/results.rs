@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Cursor, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
-    #[error("the results cannot be packed")]
+    #[error(transparent)]
     Pack(#[from] PackError),
     #[error("the file {} cannot be read or written", path.display())]
     File { path: PathBuf, source: io::Error },
@@ -73,7 +73,7 @@ impl Client {
         let path = self.journal.result(assignment);
         blocking(move || {
             let _turn = turn;
-            in_file(&source, path)
+            in_file(&source, &path)
         })
         .await
     }
@@ -113,13 +113,13 @@ fn in_memory(source: &Source) -> Result<Results, ResultsError> {
 }
 
 /// Opens the packed results, after they were packed if they were not yet.
-fn in_file(source: &Source, path: PathBuf) -> Result<Results, ResultsError> {
+fn in_file(source: &Source, path: &Path) -> Result<Results, ResultsError> {
     let opened = |file: File| -> io::Result<Results> {
         let bytes = file.metadata()?.len();
         Ok(Results::File { file, bytes })
     };
-    let failed = |source| ResultsError::File { path: path.clone(), source };
-    match File::open(&path) {
+    let failed = |source| ResultsError::File { path: path.to_owned(), source };
+    match File::open(path) {
         Ok(file) => return opened(file).map_err(failed),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
@@ -132,7 +132,7 @@ fn in_file(source: &Source, path: PathBuf) -> Result<Results, ResultsError> {
         let _ = std::fs::remove_file(&unfinished);
         return Err(error.into());
     }
-    std::fs::rename(&unfinished, &path).map_err(failed)?;
+    std::fs::rename(&unfinished, path).map_err(failed)?;
     opened(file).map_err(failed)
 }
 

@@ -9,7 +9,7 @@ mod shutdown;
 mod tasks;
 mod wake;
 
-pub use loops::{Loop, LoopStatus, Next};
+pub use loops::{Loop, LoopStatus, Next, chain};
 pub use shutdown::{Deadline, terminated};
 pub use tasks::{Group, OnEnd, Tasks};
 pub use wake::Wake;

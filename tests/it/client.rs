@@ -1,10 +1,11 @@
 //! What a client promises its server, over HTTP, with no server there.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use domain::{AssignmentId, End, JobId};
+use job_orchestrator::client::record::{self, BootId, Recorded};
 use job_orchestrator::protocol::{
     ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, Refusal, SERVER_HEADER, Submission, What,
 };
@@ -108,6 +109,10 @@ impl<'a> Caller<'a> {
     fn dir(&self, id: AssignmentId) -> PathBuf {
         self.client.dir.join("jobs").join(id.to_string())
     }
+}
+
+fn recorded(dir: &Path) -> Recorded {
+    record::read(dir).unwrap().unwrap()
 }
 
 fn refusal(answer: &Answer, status: u16) -> String {
@@ -237,7 +242,7 @@ async fn killed_job_ends_and_one_that_waits_never_starts() {
     caller.kill(running).await;
     assert_eq!(caller.end(running).await, End::Killed);
     assert_eq!(status(&caller.kill(running).await, 200), "ended");
-    assert!(!caller.dir(waiting).join("keeper").exists());
+    assert_eq!(recorded(&caller.dir(waiting)).keeper, None);
 }
 
 #[tokio::test]
@@ -329,7 +334,11 @@ async fn job_that_ends_while_the_client_is_stopped_is_told_of_later() {
     let dir = client.dir.join("jobs").join(id.to_string());
     client.stop();
     std::fs::write(dir.join("work/go"), "").unwrap();
-    wait_for_file(dir.join("exit")).await;
+    let start = Instant::now();
+    while recorded(&dir).exit.is_none() {
+        assert!(start.elapsed() < PATIENCE, "no end is recorded");
+        tokio::task::yield_now().await;
+    }
     client.start();
     let caller = Caller::new(&client);
     assert_eq!(caller.end(id).await, End::Exit(4));
@@ -347,8 +356,8 @@ async fn attempt_without_its_keeper_is_cut_off() {
     caller.started(id).await;
     let pid = caller.dir(id).join("work/pid");
     wait_for_file(pid.clone()).await;
-    let keeper = std::fs::read_to_string(caller.dir(id).join("keeper")).unwrap();
-    kill(Pid::from_raw(keeper.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    let keeper = recorded(&caller.dir(id)).keeper.unwrap();
+    kill(Pid::from_raw(keeper.cast_signed()), Signal::SIGKILL).unwrap();
     assert_eq!(caller.end(id).await, End::CutOff);
     kill(Pid::from_raw(std::fs::read_to_string(pid).unwrap().trim().parse().unwrap()), Signal::SIGKILL).unwrap();
 }
@@ -410,13 +419,30 @@ async fn stopping_client_answers_who_waits() {
         .unwrap();
     let query = EventsQuery { incarnation: Some(first.incarnation), wait_ms: 15_000, ..EventsQuery::default() };
     let waits = bed.http().get(format!("{url}/events")).query(&query).send();
-    let answer = tokio::spawn(waits);
-    // The request is there before the stop: this one, on another connection, was answered after it was sent.
-    bed.http().get(format!("{url}/info")).send().await.unwrap();
-    tokio::task::spawn_blocking(move || {
-        client.stop();
-    })
-    .await
-    .unwrap();
-    assert_eq!(answer.await.unwrap().unwrap().status(), 200);
+    let stop = async {
+        // The request is there before the stop: this one, on another connection, was answered after it was sent.
+        bed.http().get(format!("{url}/info")).send().await.unwrap();
+        tokio::task::spawn_blocking(move || client.stop()).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(waits, stop);
+    assert_eq!(answer.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn attempt_of_an_earlier_boot_is_cut_off() {
+    let bed = Bed::new();
+    let mut client = bed.client("client");
+    let (ended, dir) = {
+        let caller = Caller::new(&client);
+        let ended = caller.start("exit 0").await;
+        assert_eq!(caller.end(ended).await, End::Exit(0));
+        (ended, caller.dir(ended))
+    };
+    client.stop();
+    let record = dir.join("record");
+    let boot = serde_json::to_string(&BootId::current().unwrap()).unwrap();
+    let text = std::fs::read_to_string(&record).unwrap();
+    std::fs::write(&record, text.replace(&boot, "\"another\"")).unwrap();
+    client.start();
+    assert_eq!(Caller::new(&client).end(ended).await, End::CutOff);
 }

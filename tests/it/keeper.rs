@@ -1,11 +1,13 @@
 //! A job's end is the script's own, and nothing of a job outlives it, whatever dies above it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use domain::{AssignmentId, End, JobId};
-use job_orchestrator::client::exit::{BootId, Exit};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
+use job_orchestrator::client::record::{self, BootId, Job as Recorded};
+use job_orchestrator::protocol::Submission;
 use job_orchestrator::runtime::Tasks;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,6 +44,15 @@ impl Rig {
         let dir = self.dir.path().join(assignment.to_string());
         std::fs::create_dir_all(dir.join("work")).unwrap();
         std::fs::write(dir.join("work/run.sh"), script).unwrap();
+        let submission = Submission {
+            assignment,
+            job: JobId(41),
+            attempt: 2,
+            user: 7.try_into().unwrap(),
+            service: "example".parse().unwrap(),
+            slots: 3,
+        };
+        record::begin(&dir, Recorded { submission, boot: BootId::current().unwrap() }).unwrap();
         let start = Start {
             assignment,
             dir: dir.clone(),
@@ -93,7 +104,7 @@ impl Job {
         if let Some(keeper) = self.keeper() {
             tokio::time::timeout(PATIENCE, keeper.ended()).await.expect("the job does not end").unwrap();
         }
-        Exit::read(&self.dir, &BootId::current().unwrap()).unwrap().expect("no exit").end
+        record::read(&self.dir).unwrap().unwrap().exit.expect("no end is recorded").end
     }
 
     fn log(&self) -> String {
@@ -277,7 +288,7 @@ async fn keeper_without_exit_is_no_end() {
     let pid = job.wrote("pid").await;
     kill(Pid::from_raw(job.wrote("keeper_pid").await.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
     keeper.ended().await.unwrap();
-    assert_eq!(Exit::read(&job.dir, &BootId::current().unwrap()).unwrap(), None);
+    assert_eq!(record::read(&job.dir).unwrap().unwrap().exit, None);
     assert!(job.keeper().is_none());
     // What nobody can end any more is ours to clean up.
     let group = Pid::from_raw(-pid.trim().parse::<i32>().unwrap());
@@ -289,15 +300,7 @@ async fn reused_pid_is_no_keeper() {
     let rig = Rig::new().await;
     let (job, _) = rig.payload("exit 0");
     assert!(matches!(Liveness::of(&job.dir).unwrap(), Liveness::NeverStarted));
-    std::fs::write(job.dir.join("keeper"), format!("{}\n", std::process::id())).unwrap();
+    let mut record = std::fs::OpenOptions::new().append(true).open(job.dir.join("record")).unwrap();
+    writeln!(record, "{{\"keeper\":{}}}", std::process::id()).unwrap();
     assert!(matches!(Liveness::of(&job.dir).unwrap(), Liveness::Gone));
-}
-
-#[tokio::test]
-async fn exit_of_another_boot_does_not_count() {
-    let rig = Rig::new().await;
-    let (job, end) = rig.run("exit 0").await;
-    assert_eq!(end, End::Exit(0));
-    let other: BootId = serde_json::from_str("\"another\"").unwrap();
-    assert_eq!(Exit::read(&job.dir, &other).unwrap(), None);
 }

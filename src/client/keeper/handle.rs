@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::watched::Watched;
 use super::{Answer, Liveness, MESSAGE_MAX, SUBCOMMAND, Start};
-use crate::runtime::{OnEnd, Tasks};
+use crate::runtime::{OnEnd, Tasks, chain};
 
 /// Requests that wait for the launcher; who comes later waits with the request in hand.
 const WAITING_MAX: usize = 256;
@@ -141,14 +141,14 @@ impl Driver {
                 Ok(()) => return,
                 Err(error) => error,
             };
-            tracing::error!(%error, "the launcher is gone; starting another");
+            tracing::error!(error = chain(&error), "the launcher is gone; starting another");
             // Reaped by tokio if it is still on its way out.
             drop(process.child);
             process = loop {
                 tokio::time::sleep(AGAIN_AFTER).await;
                 match Process::spawn(&self.program, &self.lock) {
                     Ok(process) => break process,
-                    Err(error) => tracing::error!(%error, "no launcher"),
+                    Err(error) => tracing::error!(error = chain(&error), "no launcher"),
                 }
             };
             self.settle();

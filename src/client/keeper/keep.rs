@@ -5,7 +5,7 @@
 //! counts as cut off: the machine's fault, never the script's.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -19,15 +19,15 @@ use rustix::process::{Pid, WaitOptions, wait};
 
 use super::launcher::Inherited;
 use super::{LOG_FILE, Start, TEMP_DIR, WORK_DIR, script, tree};
-use crate::client::exit::Exit;
+use crate::client::record::{Exit, Hold};
 
 /// From one round of KILL to the next, while something still lives.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 
 /// Does the work of a keeper in this process, which was just forked, and returns its exit code. `started` is called
 /// when the lock tells that this keeper lives, and before the launcher's socket is let go of.
-pub(super) fn run(start: &Start, lock: File, inherited: &Inherited, started: impl FnOnce()) -> i32 {
-    match keep(start, &lock, inherited, started) {
+pub(super) fn run(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce()) -> i32 {
+    match keep(start, hold, inherited, started) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("job-orchestrator: the client could not run this job: {error}");
@@ -36,9 +36,9 @@ pub(super) fn run(start: &Start, lock: File, inherited: &Inherited, started: imp
     }
 }
 
-fn keep(start: &Start, mut lock: &File, inherited: &Inherited, started: impl FnOnce()) -> io::Result<()> {
+fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce()) -> io::Result<()> {
     setsid()?;
-    writeln!(lock, "{}", std::process::id())?;
+    hold.kept()?;
     started();
     set_child_subreaper(true)?;
     set_name(c"jo-keeper")?;
@@ -46,12 +46,12 @@ fn keep(start: &Start, mut lock: &File, inherited: &Inherited, started: impl FnO
     let began = Instant::now();
     let mut job = match script::start(start)? {
         Ok(script) => Job { script, inherited },
-        Err(why) => return Exit::new(End::Invalid(why), Duration::ZERO, inherited.boot.clone()).write(&start.dir),
+        Err(why) => return hold.ended(Exit::without_duration(End::Invalid(why))),
     };
     let end = job.end()?;
     let duration = began.elapsed();
     job.leave_nothing(Duration::from_millis(start.kill_grace_ms))?;
-    Exit::new(end, duration, inherited.boot.clone()).write(&start.dir)
+    hold.ended(Exit::new(end, duration))
 }
 
 /// Gives the keeper the standard descriptors and the directory that run.sh shall have; thereby the launcher's socket

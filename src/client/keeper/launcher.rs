@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,8 +16,8 @@ use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, close, fork, setsid};
 
-use super::{Answer, KEEPER_FILE, MESSAGE_MAX, Start, keep};
-use crate::client::exit::BootId;
+use super::{Answer, MESSAGE_MAX, Start, keep};
+use crate::client::record::Hold;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the launcher cannot {operation}")]
@@ -33,8 +32,6 @@ fn failed<E: Into<io::Error>>(operation: &'static str) -> impl FnOnce(E) -> Laun
 
 /// What every keeper takes over from its launcher.
 pub(super) struct Inherited {
-    /// Of the running kernel.
-    pub boot: BootId,
     /// SIGCHLD and SIGTERM, which are blocked. A signalfd yields the signals of the process that reads it, so a forked
     /// keeper reads its own from the same descriptor.
     pub signals: SignalFd,
@@ -57,8 +54,7 @@ pub fn run() -> Result<(), LauncherProcessError> {
     let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
         .map_err(failed("watch signals"))?;
     let null = File::open("/dev/null").map_err(failed("open /dev/null"))?;
-    let boot = BootId::current().map_err(failed("read the boot id"))?;
-    serve(&Inherited { boot, signals, null })
+    serve(&Inherited { signals, null })
 }
 
 fn serve(inherited: &Inherited) -> Result<(), LauncherProcessError> {
@@ -101,7 +97,7 @@ fn launch(client: BorrowedFd<'_>, message: &[u8], inherited: &Inherited) {
 
 fn fork_keeper(client: BorrowedFd<'_>, start: &Start, inherited: &Inherited) -> io::Result<()> {
     // Locked before the fork, which shares the lock: at no time is there a keeper without one.
-    let lock = locked(&start.dir.join(KEEPER_FILE))?;
+    let hold = Hold::take(&start.dir)?;
     #[expect(unsafe_code, reason = "fork has no safe interface")]
     // SAFETY: the launcher is single-threaded, so no lock or allocator state can be torn in the child.
     let forked = unsafe { fork() };
@@ -109,19 +105,12 @@ fn fork_keeper(client: BorrowedFd<'_>, start: &Start, inherited: &Inherited) -> 
         Ok(ForkResult::Parent { .. }) => Ok(()),
         Ok(ForkResult::Child) => {
             let started = || answer(client, &Answer { assignment: start.assignment, error: None });
-            std::process::exit(keep::run(start, lock, inherited, started));
+            let code = keep::run(start, &hold, inherited, started);
+            #[expect(clippy::disallowed_methods, reason = "a keeper must not return into the launcher that it was")]
+            std::process::exit(code);
         }
-        Err(error) => {
-            std::fs::remove_file(start.dir.join(KEEPER_FILE))?;
-            Err(error.into())
-        }
+        Err(error) => Err(error.into()),
     }
-}
-
-fn locked(path: &Path) -> io::Result<File> {
-    let file = File::options().create_new(true).write(true).open(path)?;
-    file.try_lock()?;
-    Ok(file)
 }
 
 fn answer(client: BorrowedFd<'_>, answer: &Answer) {

@@ -1,6 +1,5 @@
 //! Whether an attempt has a keeper, and the client's hold on it.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
@@ -8,10 +7,10 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use tokio::io::Interest;
 
-use super::KEEPER_FILE;
 use super::watched::Watched;
+use crate::client::record;
 
-/// What the file `keeper` of an attempt tells.
+/// What the record of an attempt tells of its keeper.
 #[derive(Debug)]
 pub enum Liveness {
     /// There never was a keeper: run.sh was not started.
@@ -27,23 +26,18 @@ impl Liveness {
     /// # Errors
     /// The file system's, or the kernel knows no pidfd (before 5.3).
     pub fn of(dir: &Path) -> io::Result<Self> {
-        let lock = match File::open(dir.join(KEEPER_FILE)) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::NeverStarted),
-            Err(error) => return Err(error),
-        };
-        let pid = io::read_to_string(&lock)?.trim().parse().ok().and_then(Pid::from_raw);
+        let Some(pid) = record::read(dir)?.and_then(|recorded| recorded.keeper) else { return Ok(Self::NeverStarted) };
+        let Some(pid) = pid.try_into().ok().and_then(Pid::from_raw) else { return Ok(Self::Gone) };
         // In this order: a lock that is held after the descriptor was opened shows that the descriptor is the keeper's.
-        let handle = match pid.map(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK)) {
-            Some(Ok(handle)) => handle,
-            None | Some(Err(rustix::io::Errno::SRCH)) => return Ok(Self::Gone),
-            Some(Err(error)) => return Err(error.into()),
+        let handle = match pidfd_open(pid, PidfdFlags::NONBLOCK) {
+            Ok(handle) => handle,
+            Err(rustix::io::Errno::SRCH) => return Ok(Self::Gone),
+            Err(error) => return Err(error.into()),
         };
-        match lock.try_lock() {
-            Ok(()) => Ok(Self::Gone),
-            Err(TryLockError::WouldBlock) => Ok(Self::Alive(Keeper(Watched::new(handle, Interest::READABLE)?))),
-            Err(TryLockError::Error(error)) => Err(error),
+        if !record::is_locked(dir)? {
+            return Ok(Self::Gone);
         }
+        Ok(Self::Alive(Keeper(Watched::new(handle, Interest::READABLE)?)))
     }
 }
 

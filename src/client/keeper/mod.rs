@@ -8,15 +8,15 @@
 //!   fork without exec.
 //! - A **keeper** is the session leader and subreaper of its job, so that everything the job starts, also what
 //!   daemonizes itself, stays below it and dies with it. It outlives launcher and client. When no process of the job is
-//!   left it writes the file `exit` beside the job and ends.
+//!   left it records the end beside the job, and ends.
 //!
-//! A keeper is alive as long as it holds the lock on the file `keeper`, which has its pid inside: a pid alone could
-//! have been reused. It writes the pid before it lets go of the launcher's socket and of the launcher's lock. So once
-//! either is seen to be free, every job that was started can be told from every job that was not.
+//! A keeper is alive as long as it holds the lock on its attempt's [`super::record`], which has its pid inside: a pid
+//! alone could have been reused. It writes the pid before it lets go of the launcher's socket and of the launcher's lock.
+//! So once either is seen to be free, every job that was started can be told from every job that was not.
 //!
 //! **Nothing here is fsynced.** The job's outputs are not, so after a crash of the machine a durable exit would vouch
-//! for files that may be torn. Instead every record carries the kernel's boot id and counts in that boot only: after
-//! another start of the machine an attempt counts as cut off.
+//! for files that may be torn. Instead the record carries the kernel's boot id and counts in that boot only: after another
+//! start of the machine an attempt counts as cut off.
 
 mod handle;
 mod keep;
@@ -42,8 +42,6 @@ pub const SUBCOMMAND: &str = "keep";
 pub const WORK_DIR: &str = "work";
 pub const TEMP_DIR: &str = "tmp";
 pub const LOG_FILE: &str = "log";
-pub const EXIT_FILE: &str = "exit";
-const KEEPER_FILE: &str = "keeper";
 
 /// The longest message between client and launcher, in bytes: a path (4,096 at most) and a few numbers and names.
 const MESSAGE_MAX: usize = 8 * 1024;

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 
 use super::{Start, TEMP_DIR, WORK_DIR};
@@ -39,9 +39,8 @@ pub(super) fn start(start: &Start) -> io::Result<Result<Pid, String>> {
             | PosixSpawnFlags::from_bits_retain(POSIX_SPAWN_SETSID),
     )?;
     attributes.set_sigmask(&SigSet::empty())?;
-    let mut ignored_by_rust = SigSet::empty();
-    ignored_by_rust.add(Signal::SIGPIPE);
-    attributes.set_sigdefault(&ignored_by_rust)?;
+    // Whatever the client was started with: a shell in the background ignores SIGINT, Rust ignores SIGPIPE.
+    attributes.set_sigdefault(&SigSet::all())?;
     let no_actions = PosixSpawnFileActions::init()?;
     let pid = posix_spawn(BASH, &no_actions, &attributes, &arguments, &environment(start)?)?;
     Ok(Pid::from_raw(pid.as_raw()).ok_or_else(|| "bash was not given a process id".to_owned()))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use domain::{AssignmentId, End, JobId};
 use job_orchestrator::client::exit::{BootId, Exit};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
-use job_orchestrator::runtime::Tasks;
+use job_orchestrator::runtime::{Tasks, Terminations};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -230,7 +230,7 @@ async fn job_outlives_client_and_launcher() {
     let rig = Rig::new().await;
     let job = rig.start("echo yes > ready; until [ -e go ]; do sleep 0.01; done; exit 5").await;
     job.wrote("ready").await;
-    rig.tasks.drain(PATIENCE).await;
+    rig.tasks.drain(PATIENCE, &mut Terminations::catch().unwrap()).await;
     // The next launcher only starts once the first has ended.
     let tasks = Tasks::default();
     let second = launcher(rig.dir.path(), &tasks).await;

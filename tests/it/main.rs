@@ -3,6 +3,13 @@
 
 mod harness;
 
+mod cli;
 mod client;
+mod cluster_key;
+mod dispatch;
 mod keeper;
 mod main_job;
+mod predecessor;
+mod survival;
+mod terminate;
+mod volume;

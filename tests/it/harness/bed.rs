@@ -126,6 +126,8 @@ impl ServerNode {
         let process = Process::start(&args, &self.env, &log);
         self.url = format!("http://{}", process.address);
         self.process = Some(process);
+        // A pool would keep connections to the process before.
+        self.http = reqwest::Client::builder().no_proxy().build().unwrap();
     }
 
     pub fn kill(&mut self) {

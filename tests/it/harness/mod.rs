@@ -4,9 +4,11 @@
 
 mod bed;
 mod http;
-mod process;
 pub mod predecessor;
+mod process;
+mod scripts;
 
-pub use bed::{Bed, ClientNode, ServerNode};
-pub use process::PATIENCE;
+pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
+pub use process::{PATIENCE, command};
+pub use scripts::{Gate, Record};

@@ -10,7 +10,7 @@ use poem::listener::{Acceptor, Listener, TcpListener};
 use crate::client::{self, Client};
 use crate::config::settings::ClientSettings;
 use crate::runtime::lock::DataDirLock;
-use crate::runtime::{Deadline, OnEnd, Tasks, terminated};
+use crate::runtime::{Deadline, OnEnd, Tasks, Terminations};
 
 /// This binary, also when the file it was started from was replaced meanwhile.
 const THIS_BINARY: &str = "/proc/self/exe";
@@ -28,13 +28,14 @@ pub struct Running {
 /// # Errors
 /// A part cannot be started, or ended when it must not.
 pub async fn run(settings: ClientSettings) -> anyhow::Result<()> {
+    let mut terminations = Terminations::catch().context("signal handlers cannot be installed")?;
     let running = start(settings).await?;
     tokio::select! {
-        signal = terminated() => signal.context("signal handlers cannot be installed")?,
+        () = terminations.next() => {}
         () = running.tasks.stop().cancelled() => anyhow::bail!("a part of the client ended; see the log"),
     }
     tracing::info!("stopping");
-    running.stop().await;
+    running.stop(&mut terminations).await;
     Ok(())
 }
 
@@ -67,8 +68,8 @@ pub async fn start(settings: ClientSettings) -> anyhow::Result<Running> {
 
 impl Running {
     /// Stops taking, and lets the answers that were begun end within the deadline.
-    pub async fn stop(self) {
-        match self.tasks.drain(self.shutdown).await {
+    pub async fn stop(self, terminations: &mut Terminations) {
+        match self.tasks.drain(self.shutdown, terminations).await {
             Deadline::Met => tracing::info!("stopped; jobs that run go on"),
             Deadline::Missed => tracing::warn!("the deadline passed; what was left goes on at the next start"),
             Deadline::Cut => tracing::warn!("told twice; what was left goes on at the next start"),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::config::settings::{ClientSettings, ServerSettings};
 use crate::config::{self, Environment, Flags};
 use crate::files::zip;
 use crate::mode::{client, server};
-use crate::runtime::terminated;
+use crate::runtime::Terminations;
 
 const SCRIPT: &str = include_str!("../../example/run.sh");
 const STRUCTURE: &str = include_str!("../../example/helix.pdb");
@@ -60,6 +60,7 @@ struct Step {
 /// # Errors
 /// A part cannot be started, or a job does not complete.
 pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
+    let mut terminations = Terminations::catch()?;
     let dir = directory(options.dir.clone())?;
     println!("job-orchestrator demo in {}", dir.display());
     let first = client::start(client_settings(&dir, 1, options.slots)?).await?;
@@ -74,17 +75,17 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let outcome = tokio::select! {
         outcome = jobs(&http, &url, &dir, options.jobs.max(1)) => outcome,
-        signal = terminated() => signal.map_err(Into::into).and_then(|()| bail!("interrupted")),
+        () = terminations.next() => Err(anyhow!("interrupted")),
     };
     if outcome.is_ok() && options.keep {
         println!(
             "\nStill running. Try:\n  curl -F file=@run.sh -F user_id=1 -F service={SERVICE} {url}/upload\nCtrl-C ends it."
         );
-        terminated().await?;
+        terminations.next().await;
     }
-    running.stop().await;
-    first.stop().await;
-    second.stop().await;
+    running.stop(&mut terminations).await;
+    first.stop(&mut terminations).await;
+    second.stop(&mut terminations).await;
     outcome
 }
 

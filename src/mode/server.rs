@@ -10,7 +10,7 @@ use store::{Store, StoreOptions};
 
 use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
-use crate::runtime::{Deadline, OnEnd, Tasks, Wake, terminated};
+use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
 use crate::server::api;
 use crate::server::loops::collect::Collect;
 use crate::server::loops::deliver::Deliver;
@@ -42,13 +42,14 @@ pub struct Running {
 /// # Errors
 /// A part cannot be started, or ended when it must not.
 pub async fn run(settings: ServerSettings) -> anyhow::Result<()> {
+    let mut terminations = Terminations::catch().context("signal handlers cannot be installed")?;
     let running = start(settings).await?;
     tokio::select! {
-        signal = terminated() => signal.context("signal handlers cannot be installed")?,
+        () = terminations.next() => {}
         () = running.broken() => anyhow::bail!("a part of the server ended; see the log"),
     }
     tracing::info!("stopping");
-    running.stop().await;
+    running.stop(&mut terminations).await;
     Ok(())
 }
 
@@ -122,8 +123,8 @@ impl Running {
     }
 
     /// Stops taking, lets what was begun end within the deadline, and commits what was handed in.
-    pub async fn stop(self) {
-        match self.tasks.drain(self.shutdown).await {
+    pub async fn stop(self, terminations: &mut Terminations) {
+        match self.tasks.drain(self.shutdown, terminations).await {
             Deadline::Met => tracing::info!("stopped"),
             Deadline::Missed => tracing::warn!("the deadline passed; what was left goes on at the next start"),
             Deadline::Cut => tracing::warn!("told twice; what was left goes on at the next start"),

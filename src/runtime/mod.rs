@@ -10,6 +10,6 @@ mod tasks;
 mod wake;
 
 pub use loops::{Loop, LoopStatus, Next, chain};
-pub use shutdown::{Deadline, terminated};
+pub use shutdown::{Deadline, Terminations};
 pub use tasks::{Group, OnEnd, Tasks};
 pub use wake::Wake;

@@ -2,22 +2,32 @@
 
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Tasks;
 
-/// Resolves when SIGTERM or SIGINT arrives.
-///
-/// # Errors
-/// The handlers cannot be installed.
-pub async fn terminated() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, caught from the moment this is made: before the first part starts, so that a process that is
+/// told to end while it starts, or again while it ends, ends in order.
+#[derive(Debug)]
+pub struct Terminations {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Terminations {
+    /// # Errors
+    /// The handlers cannot be installed.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Resolves at the next signal, at once if one came since the last.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// How a shutdown ended.
@@ -33,12 +43,12 @@ pub enum Deadline {
 
 impl Tasks {
     /// Lets every task end, for at most `deadline`, or until a second signal.
-    pub async fn drain(&self, deadline: Duration) -> Deadline {
+    pub async fn drain(&self, deadline: Duration, terminations: &mut Terminations) -> Deadline {
         self.stop().cancel();
         tokio::select! {
             () = self.ended() => Deadline::Met,
             () = tokio::time::sleep(deadline) => Deadline::Missed,
-            _ = terminated() => Deadline::Cut,
+            () = terminations.next() => Deadline::Cut,
         }
     }
 }

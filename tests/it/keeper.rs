@@ -8,7 +8,7 @@ use domain::{AssignmentId, End, JobId};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job as Recorded};
 use job_orchestrator::protocol::Submission;
-use job_orchestrator::runtime::Tasks;
+use job_orchestrator::runtime::{Tasks, Terminations};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -251,7 +251,7 @@ async fn job_outlives_client_and_launcher() {
     let rig = Rig::new().await;
     let job = rig.start("echo yes > ready; until [ -e go ]; do sleep 0.01; done; exit 5").await;
     job.wrote("ready").await;
-    rig.tasks.drain(PATIENCE).await;
+    rig.tasks.drain(PATIENCE, &mut Terminations::catch().unwrap()).await;
     // The next launcher only starts once the first has ended.
     let tasks = Tasks::default();
     let second = launcher(rig.dir.path(), &tasks).await;

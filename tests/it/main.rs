@@ -3,11 +3,18 @@
 
 mod harness;
 
+mod cli;
 mod client;
+mod cluster_key;
+mod dispatch;
 mod example;
 mod generated_client;
 mod keeper;
 mod main_job;
 mod openapi;
+mod predecessor;
 mod results;
+mod survival;
+mod terminate;
 mod upload;
+mod volume;

@@ -7,7 +7,9 @@ pub mod document;
 mod http;
 pub mod predecessor;
 mod process;
+mod scripts;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, BOUNDARY, Form, Job, unzip};
-pub use process::PATIENCE;
+pub use process::{PATIENCE, command};
+pub use scripts::{Gate, Record};

@@ -93,7 +93,9 @@ impl Client {
 impl Demo {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         telemetry::init(&LogSettings { filter: self.log, format: LogFormat::Human })?;
-        let options = DemoOptions { jobs: self.jobs, keep: self.keep, dir: self.dir, slots: self.slots };
+        let new = || std::env::temp_dir().join(format!("job-orchestrator-demo-{}", std::process::id()));
+        let dir = self.dir.unwrap_or_else(new);
+        let options = DemoOptions { jobs: self.jobs, keep: self.keep, dir, slots: self.slots };
         block_on(mode::demo::run(options))
     }
 }

@@ -5,16 +5,20 @@
 
 use std::io::SeekFrom;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::AssignmentId;
 use poem::http::{HeaderMap, StatusCode, header};
+use poem::listener::TcpAcceptor;
 use poem::web::{Data, Json, Query};
 use poem::{
-    Body, Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Response, Route, get, handler, post,
+    Body, Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Response, Route, Server, get,
+    handler, post,
 };
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 
 use super::{Client, Killed, Phase, ReceiveError, Results, ResultsError};
@@ -28,8 +32,23 @@ use crate::runtime::chain;
 const CHUNK: usize = 256 * 1024;
 const ZIP: &str = "application/zip";
 
+/// Answers on `listener` until `stop` resolves; calls in flight then have `grace` to end.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(
+    client: Arc<Client>,
+    key: Option<ClusterKey>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) -> std::io::Result<()> {
+    let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
+    server.run_with_graceful_shutdown(routes(client, key), stop, Some(grace)).await
+}
+
 /// Everything a client answers to.
-pub fn routes(client: Arc<Client>, key: Option<ClusterKey>) -> impl Endpoint {
+fn routes(client: Arc<Client>, key: Option<ClusterKey>) -> impl Endpoint {
     Route::new()
         .at("/", get(ping))
         .at("/health", get(health))

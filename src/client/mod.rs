@@ -24,7 +24,7 @@ use std::time::Duration;
 use domain::AssignmentId;
 use tokio::sync::{Notify, watch};
 
-pub use api::routes;
+pub use api::serve;
 pub use attempts::Phase;
 pub use exec::Killed;
 pub use journal::JournalError;

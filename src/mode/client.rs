@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use poem::listener::{Acceptor, Listener, TcpListener};
+use tokio::net::TcpListener;
 
 use crate::client::{self, Client};
 use crate::config::settings::ClientSettings;
@@ -47,21 +47,12 @@ pub async fn start(settings: ClientSettings) -> anyhow::Result<Running> {
     let lock = DataDirLock::acquire(&settings.data_dir, "client")?;
     let (listen, shutdown, key) = (settings.listen, settings.shutdown, settings.cluster_key.clone());
     let tasks = Tasks::default();
-    let acceptor =
-        TcpListener::bind(listen).into_acceptor().await.with_context(|| format!("cannot listen on {listen}"))?;
-    let address = *acceptor
-        .local_addr()
-        .first()
-        .and_then(|address| address.as_socket_addr())
-        .context("the listener has no address")?;
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listener.local_addr()?;
     let slots = settings.slots;
     let client = Client::open(settings, Path::new(THIS_BINARY), &tasks).await?;
-    let routes = client::routes(client, key);
-    let stop = tasks.stop().clone();
-    tasks.spawn("http", OnEnd::Fatal, async move {
-        let server = poem::Server::new_with_acceptor(acceptor);
-        server.run_with_graceful_shutdown(routes, stop.cancelled_owned(), Some(shutdown)).await
-    });
+    let stop = tasks.stop().clone().cancelled_owned();
+    tasks.spawn("http", OnEnd::Fatal, client::serve(client, key, listener, stop, shutdown));
     tracing::info!(%address, slots, "client is ready");
     Ok(Running { address, tasks, shutdown, _lock: lock })
 }

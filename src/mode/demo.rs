@@ -34,8 +34,8 @@ pub struct DemoOptions {
     pub jobs: u32,
     /// Leave server and clients running until Ctrl-C.
     pub keep: bool,
-    /// Where everything is kept; a new directory below the system's temporary one by default.
-    pub dir: Option<PathBuf>,
+    /// Where everything is kept; made if it is missing.
+    pub dir: PathBuf,
     /// Slots of each of the two clients.
     pub slots: u32,
 }
@@ -61,7 +61,7 @@ struct Step {
 /// A part cannot be started, or a job does not complete.
 pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     let mut terminations = Terminations::catch()?;
-    let dir = directory(options.dir.clone())?;
+    let dir = directory(&options.dir)?;
     println!("job-orchestrator demo in {}", dir.display());
     let first = client::start(client_settings(&dir, 1, options.slots)?).await?;
     let second = client::start(client_settings(&dir, 2, options.slots)?).await?;
@@ -89,13 +89,9 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     outcome
 }
 
-fn directory(chosen: Option<PathBuf>) -> anyhow::Result<PathBuf> {
-    let dir = match chosen {
-        Some(dir) => dir,
-        None => std::env::temp_dir().join(format!("job-orchestrator-demo-{}", std::process::id())),
-    };
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    Ok(std::path::absolute(&dir)?)
+fn directory(dir: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(std::path::absolute(dir)?)
 }
 
 /// The configuration is a real file in the demo's directory, read as any other.

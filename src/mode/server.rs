@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use domain::schedule::Native;
-use poem::listener::{Acceptor, Listener, TcpListener};
 use store::{Store, StoreOptions};
+use tokio::net::TcpListener;
 
 use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
@@ -81,23 +81,13 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let wakes = Wakes::default();
     let parts = Parts { settings: settings.clone(), store: store.clone(), pool, wakes, tasks: tasks.clone(), places };
 
-    let acceptor = TcpListener::bind(settings.listen)
-        .into_acceptor()
-        .await
-        .with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let address = *acceptor
-        .local_addr()
-        .first()
-        .and_then(|address| address.as_socket_addr())
-        .context("the listener has no address")?;
+    let listener =
+        TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let address = listener.local_addr()?;
     start_loops(&parts);
-    let routes = api::routes(&parts);
-    let stop = tasks.stop().clone();
+    let stop = tasks.stop().clone().cancelled_owned();
     let shutdown = settings.shutdown;
-    tasks.spawn("http", OnEnd::Fatal, async move {
-        let server = poem::Server::new_with_acceptor(acceptor);
-        server.run_with_graceful_shutdown(routes, stop.cancelled_owned(), Some(shutdown)).await
-    });
+    tasks.spawn("http", OnEnd::Fatal, async move { api::serve(&parts, listener, stop, shutdown).await });
     tracing::info!(%address, server.id = store.server_id(), "server is ready");
     Ok(Running { address, tasks, writer: writing, store, shutdown, _lock: lock })
 }

@@ -126,7 +126,7 @@ problems! {
 }
 
 #[derive(ApiResponse)]
-enum TerminateResponse {
+pub enum TerminateResponse {
     /// Nothing of the job runs any more.
     #[oai(status = 200)]
     Gone(Json<TerminatedDto>),
@@ -220,10 +220,7 @@ impl FilesApi {
         /// The job's number.
         id: Path<i64>,
     ) -> Result<TerminateResponse, TerminateProblem> {
-        Ok(match ended(&self.parts, id.0).await? {
-            (true, dto) => TerminateResponse::Gone(Json(dto)),
-            (false, dto) => TerminateResponse::Requested(Json(dto)),
-        })
+        Ok(terminate(&self.parts, id.0).await?)
     }
 }
 
@@ -262,15 +259,16 @@ pub(super) async fn accept(parts: &Parts, form: UploadForm) -> Result<Accepted, 
     Ok(jobs::accept(parts, form.open(parts.settings.max_upload_bytes)?).await?)
 }
 
-/// Terminates a job: whether it is proven gone, and what to say.
-pub(super) async fn ended(parts: &Parts, id: i64) -> Result<(bool, TerminatedDto), Problem> {
-    let dto =
-        |status: Status, message: &str| TerminatedDto { id, status: status.to_string(), message: message.to_owned() };
+/// Terminates a job, for either address of it.
+pub(super) async fn terminate(parts: &Parts, id: i64) -> Result<TerminateResponse, Problem> {
+    let dto = |status: Status, message: &str| {
+        Json(TerminatedDto { id, status: status.to_string(), message: message.to_owned() })
+    };
     match jobs::terminate(parts, JobId(id)).await? {
-        Terminated::Gone(status) => Ok((true, dto(status, "job terminated"))),
+        Terminated::Gone(status) => Ok(TerminateResponse::Gone(dto(status, "job terminated"))),
         Terminated::Requested => {
             let status = find_job(parts, id).await?.status();
-            Ok((false, dto(status, "the job's end is asked for and will come")))
+            Ok(TerminateResponse::Requested(dto(status, "the job's end is asked for and will come")))
         }
         Terminated::AlreadyEnded(status) => Err(Problem::already_ended(id, status)),
         Terminated::CannotKill => Err(Problem::cannot_kill(id)),

@@ -10,9 +10,9 @@ use poem_openapi::{ApiResponse, OpenApi};
 use domain::{JobId, Status};
 
 use super::Tag;
-use super::dto::{JobDto, TerminatedDto};
+use super::dto::JobDto;
 use super::errors::find_job;
-use super::files::{UploadProblem, accept, ended};
+use super::files::{TerminateProblem, TerminateResponse, UploadProblem, accept, terminate};
 use super::problem::{Problem, problems};
 use super::upload_form::UploadForm;
 use super::zip_response::{Conditions, Served, serve};
@@ -92,32 +92,6 @@ problems! {
     }
 }
 
-#[derive(ApiResponse)]
-enum CancelResponse {
-    /// Nothing of the job runs any more.
-    #[oai(status = 200)]
-    Gone(Json<TerminatedDto>),
-    /// The end is asked for and will come; it is not proven yet.
-    #[oai(status = 202)]
-    Requested(Json<TerminatedDto>),
-}
-
-problems! {
-    /// Why a job was not cancelled.
-    CancelProblem {
-        /// The id is no number.
-        BadRequest = 400,
-        /// There is no such job.
-        Missing = 404,
-        /// It had ended before; its results stay.
-        AlreadyEnded = 409,
-        /// Its client is a predecessor's that was configured without a terminate address.
-        NotImplemented = 501,
-        /// The database cannot take it now.
-        Unavailable = 503,
-    }
-}
-
 #[OpenApi(prefix_path = "/api/v1", tag = "Tag::Jobs")]
 impl JobsApi {
     /// Hands in a job. As `/upload`, and answers with the whole job.
@@ -191,10 +165,7 @@ impl JobsApi {
         &self,
         /// The job's number.
         id: Path<i64>,
-    ) -> Result<CancelResponse, CancelProblem> {
-        Ok(match ended(&self.parts, id.0).await? {
-            (true, dto) => CancelResponse::Gone(Json(dto)),
-            (false, dto) => CancelResponse::Requested(Json(dto)),
-        })
+    ) -> Result<TerminateResponse, TerminateProblem> {
+        Ok(terminate(&self.parts, id.0).await?)
     }
 }

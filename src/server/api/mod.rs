@@ -9,9 +9,13 @@ mod problem;
 mod upload_form;
 mod zip_response;
 
+use std::time::Duration;
+
 use poem::endpoint::BoxEndpoint;
-use poem::{EndpointExt, IntoResponse, Response, Route};
+use poem::listener::TcpAcceptor;
+use poem::{EndpointExt, IntoResponse, Response, Route, Server};
 use poem_openapi::{OpenApiService, Tags};
+use tokio::net::TcpListener;
 
 use self::files::FilesApi;
 use self::front::FrontApi;
@@ -41,8 +45,22 @@ fn service(parts: &Parts) -> OpenApiService<(FrontApi, FilesApi, JobsApi), ()> {
     )
 }
 
+/// Answers on `listener` until `stop` resolves; calls in flight then have `grace` to end.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(
+    parts: &Parts,
+    listener: TcpListener,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) -> std::io::Result<()> {
+    let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
+    server.run_with_graceful_shutdown(routes(parts), stop, Some(grace)).await
+}
+
 /// All addresses of the server.
-pub fn routes(parts: &Parts) -> BoxEndpoint<'static, Response> {
+fn routes(parts: &Parts) -> BoxEndpoint<'static, Response> {
     let service = service(parts);
     let routes = Route::new()
         .at("/openapi.json", service.spec_endpoint())

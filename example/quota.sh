@@ -94,5 +94,6 @@ while ((${#live[@]})); do
 done
 
 echo "user $user had at most $most at once; the limit is $limit"
+((most >= limit)) || echo "the limit was not reached: the clients have fewer slots, or the jobs are too few or too short"
 echo "jobs of user $user still queued when user $other_user had the result: $overtook"
 ((most <= limit && ${count[Completed]:-0} == jobs)) && [[ $overtook != no && $overtook != 0 ]]

@@ -9,14 +9,14 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// File that the server adds for a predecessor's client (see `crate::protocol::MARKER_FILE`).
+/// Begins the file that the server adds for a predecessor's client (see `crate::protocol::MARKER_PREFIX`).
 const ASSIGNMENT: &str = ".orchestrator.assignment";
 /// The last part of a job's output, in its zip.
 pub const LOG: &str = ".orchestrator.log";
 /// What was left out of a zip, one a line, with the reason.
 pub const SKIPPED: &str = ".orchestrator.skipped";
 /// Names at the top of a job's directory that are ours. `.orchestrator.exit` is not among them: old scripts write it.
-const RESERVED: [&str; 3] = [ASSIGNMENT, LOG, SKIPPED];
+const RESERVED: [&str; 2] = [LOG, SKIPPED];
 
 /// Linux's NAME_MAX, in bytes.
 const MAX_COMPONENT: usize = 255;
@@ -81,7 +81,7 @@ impl NameFault {
             Self::Control => "rename the file: no line breaks, tabs or other control characters",
             Self::LongComponent | Self::Long => "shorten the name",
             Self::Deep => "use fewer directories in one another",
-            Self::Reserved => "rename the file: .orchestrator.assignment, .log and .skipped are the orchestrator's",
+            Self::Reserved => "rename the file: .orchestrator.assignment*, .log and .skipped are the orchestrator's",
             Self::Twice => "send each file once",
             Self::FileAndDirectory => "rename the file or the directory",
             Self::TooMany => "pack the files into an archive that run.sh unpacks",
@@ -175,7 +175,7 @@ fn fault(text: &str) -> Option<NameFault> {
 
 /// Whether a name at the top of a job's directory is ours.
 pub(super) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    RESERVED.contains(&name) || name.starts_with(ASSIGNMENT)
 }
 
 /// A text from outside as an error may repeat it: quoted, escaped, shortened.

@@ -50,6 +50,7 @@ fn hostile_names_are_refused_with_their_fault() {
         ("a\u{7f}", Control),
         ("a\u{85}", Control),
         (".orchestrator.assignment", Reserved),
+        (".orchestrator.assignment.0123456789abcdef0123456789abcdef", Reserved),
         (".orchestrator.log", Reserved),
         (".orchestrator.skipped", Reserved),
     ];

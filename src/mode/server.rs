@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
-use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
+use crate::runtime::{Deadline, OnEnd, Tasks, Terminations};
 use crate::server::api;
 use crate::server::loops::collect::Collect;
 use crate::server::loops::deliver::Deliver;
@@ -95,9 +95,9 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
 fn start_loops(parts: &Parts) {
     let (tasks, wakes) = (&parts.tasks, &parts.wakes);
     for member in parts.pool.members() {
-        let wake = wakes.deliver(&member.client.name);
-        tasks.run_loop(Deliver::new(parts.clone(), member.clone()), wake, SWEEP);
-        tasks.run_loop(Collect::new(parts.clone(), member.clone()), Wake::default(), SWEEP);
+        let client = &member.client.name;
+        tasks.run_loop(Deliver::new(parts.clone(), member.clone()), wakes.deliver(client), SWEEP);
+        tasks.run_loop(Collect::new(parts.clone(), member.clone()), wakes.collect(client), SWEEP);
     }
     tasks.run_loop(Dispatch::new(parts.clone(), Box::new(Native)), wakes.dispatch.clone(), SWEEP);
     tasks.run_loop(Retention::new(parts.clone()), wakes.retention.clone(), SWEEP);

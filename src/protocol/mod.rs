@@ -13,8 +13,10 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const ASSIGNMENT_HEADER: &str = "x-orchestrator-assignment";
 /// The caller's server id: a client serves one server.
 pub const SERVER_HEADER: &str = "x-orchestrator-server";
-/// The file that the server adds to the payload for a predecessor client and looks for in the returned zip.
-pub const MARKER_FILE: &str = ".orchestrator.assignment";
+/// Begins the name of the empty file that the server adds to the payload for a predecessor client and looks for in the
+/// returned zip; the assignment id follows. A name of its own for each attempt, so that a directory which the client
+/// gave to two of them shows both.
+pub const MARKER_PREFIX: &str = ".orchestrator.assignment.";
 /// The longest wait of one `GET /events`, in milliseconds.
 pub const EVENTS_WAIT_MS: u64 = 15_000;
 

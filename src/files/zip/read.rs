@@ -1,4 +1,4 @@
-//! One file out of a zip, without unpacking it.
+//! A look into a zip, without unpacking it.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -16,6 +16,26 @@ use crate::files::spool::blocking;
 pub async fn read_entry(path: &Path, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {
     let (path, name) = (path.to_owned(), name.to_owned());
     blocking(move || read(&path, &name, max)).await
+}
+
+/// The names of the zip at `path` that begin with `prefix`.
+///
+/// # Errors
+/// If it is no zip or cannot be read.
+pub async fn names_beginning(path: &Path, prefix: &'static str) -> io::Result<Vec<String>> {
+    let path = path.to_owned();
+    blocking(move || {
+        let archive = ZipArchive::new(BufReader::new(File::open(path)?))?;
+        let mut found = Vec::new();
+        for name in archive.file_names() {
+            let name = name?;
+            if name.starts_with(prefix) {
+                found.push(name.into_owned());
+            }
+        }
+        Ok(found)
+    })
+    .await
 }
 
 fn read(path: &Path, name: &str, max: u64) -> io::Result<Option<Vec<u8>>> {

@@ -280,6 +280,8 @@ async fn one_entry_is_read_up_to_its_limit() {
     zip.finish().unwrap();
     assert_eq!(read_entry(&path, ".orchestrator.exit", 4).await.unwrap().as_deref(), Some(&b"137\n"[..]));
     assert_eq!(read_entry(&path, "missing", 4).await.unwrap(), None);
+    assert_eq!(names_beginning(&path, ".orchestrator.e").await.unwrap(), [".orchestrator.exit"]);
+    assert!(names_beginning(&path, "missing").await.unwrap().is_empty());
     let error = read_entry(&path, ".orchestrator.exit", 3).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::FileTooLarge);
     fs::write(&path, "no zip").unwrap();

@@ -182,6 +182,9 @@ impl Delivery {
         match self.send().await {
             Ok(client_number) => {
                 self.report(Event::Delivered, None, client_number).await?;
+                if matches!(self.speaker, Speaker::Predecessor(_)) {
+                    self.parts.wakes.collect(&self.member.client.name).wake();
+                }
                 Ok(Outcome::Done)
             }
             Err(error) => self.failed(error).await,

@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use crate::protocol::{MARKER_FILE, Submission};
+use crate::protocol::{MARKER_PREFIX, Submission};
 
 /// Payloads up to this size are read into memory, in bytes.
 const IN_MEMORY: u64 = 256 * 1024;
@@ -79,7 +79,7 @@ impl Payload {
 
     pub(super) fn with_marker(self, assignment: AssignmentId) -> Multipart {
         let mut multipart = Multipart::new(assignment);
-        multipart.text(&file_header(MARKER_FILE), assignment.to_string().as_bytes());
+        multipart.text(&file_header(&format!("{MARKER_PREFIX}{assignment}")), b"");
         multipart.files(self.files);
         multipart
     }

@@ -1,7 +1,7 @@
 //! The calls of the predecessor's client, which knows only submit, retrieve, load and, where configured, kill.
 //!
-//! Its numbers restart when its database is wiped, so a number alone proves nothing: the payload carries a marker file
-//! that is looked for in the zip that comes back. Its answers are in docs/predecessor-client.md as observed.
+//! Its numbers restart when its database is wiped, so a number alone proves nothing: the payload carries a marker file,
+//! named after the attempt, that is looked for in the zip that comes back. Its answers are in docs/predecessor-client.md as observed.
 
 use domain::AssignmentId;
 use reqwest::Response;

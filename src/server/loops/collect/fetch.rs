@@ -63,13 +63,12 @@ impl Fetch {
     }
 
     async fn once(&self) -> Result<(), FetchError> {
-        let bytes = match self.end {
-            End::CutOff => None,
-            _ => Some(self.results().await?),
+        let (bytes, note) = match self.end {
+            End::CutOff => (None, "cut off on the client: no process and no exit of it is left".to_owned()),
+            _ => (Some(self.results().await?), format!("{} ms on the client", self.duration_ms)),
         };
-        let note = Some(format!("{} ms on the client", self.duration_ms));
         let ended = Report::new(self.assignment, Event::Ended(self.end.clone()));
-        self.parts.store.apply(Report { note, result_bytes: bytes, ..ended }).await?;
+        self.parts.store.apply(Report { note: Some(note), result_bytes: bytes, ..ended }).await?;
         self.parts.wakes.dispatch.wake();
         self.parts.wakes.retention.wake();
         Ok(())

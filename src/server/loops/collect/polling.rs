@@ -1,9 +1,11 @@
 //! Asking a predecessor's client about each attempt, since it tells nothing by itself.
 //!
 //! Its numbers are not to be trusted (see `crate::server::remote::Predecessor`), so every zip is looked into for the
-//! marker before it is anybody's result.
+//! marker before it is anybody's result. A second marker in it is as bad as none: the directory was another attempt's
+//! before, and the exit code or the files in it may be that one's.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,8 +16,8 @@ use reqwest::Response;
 use store::{ActiveAssignment, Report};
 
 use super::{Round, RoundError};
-use crate::files::durable;
-use crate::protocol::MARKER_FILE;
+use crate::files::{durable, zip};
+use crate::protocol::MARKER_PREFIX;
 use crate::runtime::Next;
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
@@ -148,9 +150,9 @@ impl Poller {
     }
 
     /// `None`: it could not be stored or is not this attempt's, and the job was told so.
-    async fn store_zip(&self, item: &ActiveAssignment, zip: Response) -> Result<Option<Stored>, RoundError> {
+    async fn store_zip(&self, item: &ActiveAssignment, answer: Response) -> Result<Option<Stored>, RoundError> {
         let path = self.parts.places.result(item.assignment);
-        let body = zip.bytes_stream().map_err(std::io::Error::other);
+        let body = answer.bytes_stream().map_err(io::Error::other);
         let bytes = match durable::store_stream(&path, body, None).await {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -158,15 +160,17 @@ impl Poller {
                 return Ok(None);
             }
         };
-        let marker = entry(&path, MARKER_FILE).await;
-        if marker.as_deref() != Some(&*item.assignment.to_string()) {
+        let markers = readable(&path, zip::names_beginning(&path, MARKER_PREFIX).await).unwrap_or_default();
+        if markers != [format!("{MARKER_PREFIX}{}", item.assignment)] {
             if let Err(error) = durable::remove(&path).await {
                 tracing::warn!(path = %path.display(), %error, "a foreign zip could not be removed");
             }
-            self.record(item, Event::DeclaredLost, "the client's number belongs to another job").await?;
+            self.record(item, Event::DeclaredLost, "the client's directory of it is, or was, another job's").await?;
             return Ok(None);
         }
-        let exit = entry(&path, EXIT_FILE).await.and_then(|text| text.trim().parse().ok());
+        let exit = readable(&path, zip::read_entry(&path, EXIT_FILE, LONGEST_ENTRY).await)
+            .flatten()
+            .and_then(|text| String::from_utf8_lossy(&text).trim().parse().ok());
         Ok(Some(Stored { bytes, exit }))
     }
 
@@ -178,13 +182,7 @@ impl Poller {
     }
 }
 
-/// A small text file of a zip.
-async fn entry(zip: &Path, name: &str) -> Option<String> {
-    match crate::files::zip::read_entry(zip, name, LONGEST_ENTRY).await {
-        Ok(entry) => entry.map(|text| String::from_utf8_lossy(&text).into_owned()),
-        Err(error) => {
-            tracing::warn!(path = %zip.display(), %error, "a zip from a client cannot be read");
-            None
-        }
-    }
+/// What was found in a zip, or nothing, logged, if it cannot be read.
+fn readable<T>(path: &Path, found: io::Result<T>) -> Option<T> {
+    found.inspect_err(|error| tracing::warn!(path = %path.display(), %error, "a zip from a client cannot be read")).ok()
 }

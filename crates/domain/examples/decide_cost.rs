@@ -58,7 +58,7 @@ fn quota(users: i64) -> Outcome<()> {
             oldest_wait_ms: 1,
             top_priority: 0,
             // Scattered: the order of turns is not that of ids.
-            last_turn: (id as u64).wrapping_mul(7_919) % 1_009,
+            last_turn: id.cast_unsigned().wrapping_mul(7_919) % 1_009,
         })
     };
     let users: Vec<QuotaUser> = (0..users).map(user).collect::<Outcome<_>>()?;
@@ -134,10 +134,11 @@ fn service(users: Vec<UserQueue>) -> Outcome<ServiceQueue> {
 }
 
 fn user_queue(id: usize, waiting: Vec<Waiting>) -> Outcome<UserQueue> {
-    let user = UserId::try_from(id as i64)?;
+    let user = UserId::try_from(i64::try_from(id)?)?;
     Ok(UserQueue { user, active: 0, active_everywhere: 0, last_turn: (id as u64 * 7_919) % 1_009, waiting })
 }
 
+#[expect(clippy::cast_possible_wrap, reason = "the jobs of this example are thousands")]
 fn line_of(slots: u32, requires: Requires, first_job: usize) -> Waiting {
     let head = |n: usize| Head { job: JobId((first_job + n) as i64), priority: 0, attempt: 0, last_client: None };
     let shape = Shape { slots: Slots::try_from(slots).unwrap_or(Slots::ONE), requires };

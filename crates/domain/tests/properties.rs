@@ -1,5 +1,7 @@
 //! What holds for every snapshot and every policy, however hostile.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -111,11 +113,14 @@ impl Hostile {
 impl Policies for Hostile {
     fn quota(&self, input: &QuotaInput<'_>) -> QuotaAnswer {
         let grant = |_| Grant {
-            user: user_id(self.next(input.users.len() + 2) as i64),
+            user: user_id(i64::try_from(self.next(input.users.len() + 2)).unwrap()),
             jobs: [0, 1, 1, 2, 3, 100, u32::MAX][self.next(7)],
         };
         let grants = (0..self.next(20)).map(grant).collect();
-        QuotaAnswer { grants, reasons: vec![(user_id(self.next(9) as i64), "é\n".repeat(self.next(200)))] }
+        QuotaAnswer {
+            grants,
+            reasons: vec![(user_id(i64::try_from(self.next(9)).unwrap()), "é\n".repeat(self.next(200)))],
+        }
     }
 
     fn routing(&self, input: &RoutingInput<'_>) -> RoutingAnswer {
@@ -249,7 +254,7 @@ proptest! {
         }).collect();
         let limits = Limits { runs_per_user: 1000, max_runs };
         let answer = round_robin(&QuotaInput { service: &name(0), limits, active: 0, free_slots: slots, users });
-        let mut granted: BTreeMap<UserId, u32> = (0..turns.len() as i64).map(|id| (user_id(id), 0)).collect();
+        let mut granted: BTreeMap<UserId, u32> = (0..).take(turns.len()).map(|id| (user_id(id), 0)).collect();
         for grant in answer.grants {
             *granted.get_mut(&grant.user).unwrap() += grant.jobs;
         }

@@ -1,5 +1,7 @@
 //! What every event makes of every state.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use domain::{AssignmentId, End, Event, Failure, Placement, Progress, State, Status, retry, transition};
 
 fn placement() -> Placement {

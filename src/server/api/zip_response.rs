@@ -65,8 +65,8 @@ pub async fn serve(results: Results, conditions: Conditions) -> Result<Served, P
             let body = read(results, Span { start: 0, length: total }).await?;
             Ok(Served::Whole { body, bytes: total, etag })
         }
-        Some(None) => Ok(Served::Unsatisfiable { content_range: format!("bytes */{total}") }),
-        Some(Some(span)) => {
+        Some(Err(Beyond)) => Ok(Served::Unsatisfiable { content_range: format!("bytes */{total}") }),
+        Some(Ok(span)) => {
             let content_range = format!("bytes {}-{}/{total}", span.start, span.start + span.length - 1);
             Ok(Served::Part { body: read(results, span).await?, bytes: span.length, etag, content_range })
         }
@@ -96,9 +96,13 @@ fn matches(header: &str, etag: &str) -> bool {
     header.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || tag == etag)
 }
 
+/// The range lies behind the end, or is empty.
+#[derive(Debug, PartialEq, Eq)]
+struct Beyond;
+
 /// One range of bytes. `None`: there is none that we serve (several, or another unit), so the whole is sent, as RFC 9110
-/// allows. `Some(None)`: it cannot be satisfied.
-fn parse_range(header: &str, total: u64) -> Option<Option<Span>> {
+/// allows.
+fn parse_range(header: &str, total: u64) -> Option<Result<Span, Beyond>> {
     let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
     if last.contains(',') {
         return None;
@@ -115,7 +119,7 @@ fn parse_range(header: &str, total: u64) -> Option<Option<Span>> {
         }
         (start, end)
     };
-    Some((start < end).then(|| Span { start, length: end - start }))
+    Some(if start < end { Ok(Span { start, length: end - start }) } else { Err(Beyond) })
 }
 
 #[cfg(test)]
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_rfc_9110_has_them() {
-        let span = |start, length| Some(Some(Span { start, length }));
+        let span = |start, length| Some(Ok(Span { start, length }));
         let cases = [
             ("bytes=0-0", span(0, 1)),
             ("bytes=0-", span(0, 10)),
@@ -132,8 +136,8 @@ mod tests {
             ("bytes=4-99", span(4, 6)),
             ("bytes=-3", span(7, 3)),
             ("bytes=-99", span(0, 10)),
-            ("bytes=10-", Some(None)),
-            ("bytes=-0", Some(None)),
+            ("bytes=10-", Some(Err(Beyond))),
+            ("bytes=-0", Some(Err(Beyond))),
             ("bytes=5-4", None),
             ("bytes=0-1,3-4", None),
             ("lines=0-1", None),

@@ -5,6 +5,9 @@
 //! at a time, and the rate of a burst, bare and ours in turn so that a slow moment of the disk hits both. The load is
 //! plain sockets with requests made beforehand; its own CPU time is printed, since it shares the cores.
 
+#![expect(clippy::unwrap_used, reason = "the harness is that of the tests")]
+#![expect(clippy::cast_precision_loss, reason = "counts of thousands become rates")]
+
 #[path = "../tests/it/harness/process.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod process;
@@ -27,7 +30,7 @@ const ROUNDS: usize = 3;
 const SLOTS: u32 = 8;
 
 fn main() -> Outcome<()> {
-    let burst = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(BURST);
+    let burst = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(BURST);
     let dir = tempfile::Builder::new().prefix("job-orchestrator-bench-").tempdir_in(bench_root())?;
     let world = World::start(dir.path())?;
     println!("{burst} no-op jobs a burst, {ROUNDS} rounds in turn with the bare limit, {} cores", cores());
@@ -48,10 +51,10 @@ fn main() -> Outcome<()> {
             ours / bare,
             load * 1e6 / burst as f64
         );
-        rates.push((ours / bare * 1000.0) as u64);
+        rates.push(ours / bare);
     }
-    rates.sort_unstable();
-    println!("median ratio         {:.2}", rates[rates.len() / 2] as f64 / 1000.0);
+    rates.sort_unstable_by(f64::total_cmp);
+    println!("median ratio         {:.2}", rates[rates.len() / 2]);
     world.print_memory()?;
     Ok(())
 }

@@ -34,14 +34,12 @@ impl Process {
                 }
             }
         });
-        match ready.recv_timeout(PATIENCE) {
-            Ok(address) => Self { child, address },
-            Err(_) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!("not ready: {args:?}\n{}", std::fs::read_to_string(log).unwrap_or_default());
-            }
+        if let Ok(address) = ready.recv_timeout(PATIENCE) {
+            return Self { child, address };
         }
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("not ready: {args:?}\n{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
     pub fn pid(&self) -> u32 {

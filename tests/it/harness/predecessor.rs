@@ -70,6 +70,18 @@ impl Predecessor {
         self.shared.payloads().get_mut(&id).expect("a payload that was submitted").status = "Lost";
     }
 
+    /// Ends everything, loses database and files, and at once gives number 1 to a payload of somebody else.
+    pub fn start_over_with(&self, script: &str) {
+        let mut payloads = self.shared.payloads();
+        for payload in payloads.values_mut() {
+            payload.end_everything();
+            std::fs::remove_dir_all(&payload.loc).expect("the payload's directory");
+        }
+        payloads.clear();
+        let files = BTreeMap::from([("run.sh".to_owned(), script.as_bytes().to_vec())]);
+        self.shared.keep(&mut payloads, &files);
+    }
+
     /// How many payloads were submitted.
     pub fn submissions(&self) -> usize {
         self.shared.payloads().len()
@@ -204,11 +216,10 @@ impl Shared {
             let Ok(content) = field.bytes().await else { return nothing(StatusCode::BAD_REQUEST) };
             files.insert(name, content);
         }
-        self.keep(&files)
+        self.keep(&mut self.payloads(), &files)
     }
 
-    fn keep(&self, files: &BTreeMap<String, Vec<u8>>) -> Response {
-        let mut payloads = self.payloads();
+    fn keep(&self, payloads: &mut BTreeMap<u32, Payload>, files: &BTreeMap<String, Vec<u8>>) -> Response {
         let id = payloads.len() as u32 + 1;
         let loc = self.data.join(id.to_string());
         let written = std::fs::create_dir_all(&loc)

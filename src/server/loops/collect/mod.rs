@@ -85,10 +85,11 @@ impl Collect {
 
     /// The client did not answer: it gets no new work, and after a while its jobs are Unknown, then lost.
     async fn silent(&mut self, error: &RemoteError) -> Result<Duration, StoreError> {
-        let (verdict, pause) = self.contact.unanswered(Instant::now(), self.parts.settings.lost_after);
-        if self.member.speaker().is_some() {
-            tracing::warn!(client.id = %self.member.client.name, %error, "client does not answer");
+        // Once for each silence, also of a client that never answered: it may be down, or refuse our key.
+        if !self.contact.is_silent() {
+            tracing::warn!(client.id = %self.member.client.name, %error, "no work for this client until it answers");
         }
+        let (verdict, pause) = self.contact.unanswered(Instant::now(), self.parts.settings.lost_after);
         self.member.suspect().await?;
         let (event, touched): (Event, fn(Status) -> bool) = match verdict {
             Verdict::Suspect => return Ok(pause),

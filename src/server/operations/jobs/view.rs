@@ -24,7 +24,7 @@ pub async fn view(parts: &Parts, row: JobRow) -> Result<JobView, StoreError> {
     Ok(JobView { row, history, waiting })
 }
 
-/// The job once it has ended, or as it is when `patience` is over; `None` if there is no such job.
+/// The job once it has ended, or as it is when `patience` is over or the server stops; `None` if there is no such job.
 ///
 /// # Errors
 /// The store refuses.
@@ -38,11 +38,13 @@ pub async fn wait_until_final(parts: &Parts, id: JobId, patience: Duration) -> R
             return Ok(job);
         }
         loop {
-            match tokio::time::timeout_at(deadline, finals.recv()).await {
-                Ok(Ok(ended)) if ended != id => {}
+            let told = tokio::time::timeout_at(deadline, finals.recv());
+            match parts.tasks.stop().run_until_cancelled(told).await {
+                Some(Ok(Ok(ended))) if ended != id => {}
                 // It ended, or so many did that some were not told: read again.
-                Ok(Ok(_) | Err(RecvError::Lagged(_))) => break,
-                Ok(Err(RecvError::Closed)) | Err(_) => return Ok(job),
+                Some(Ok(Ok(_) | Err(RecvError::Lagged(_)))) => break,
+                // The time is up, or the server ends and answers whoever still waits.
+                Some(Ok(Err(RecvError::Closed)) | Err(_)) | None => return Ok(job),
             }
         }
     }

@@ -41,6 +41,11 @@ impl Contact {
         self.silent = None;
     }
 
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.silent.is_some()
+    }
+
     /// Another call went unanswered at `now`: what that means, and how long to wait before the next.
     pub fn unanswered(&mut self, now: Instant, lost_after: Duration) -> (Verdict, Duration) {
         let silence = self.silent.get_or_insert(Silence { since: now, tries: 0 });

@@ -160,10 +160,10 @@ impl Listener {
         }
         match client.kill(assignment).await {
             Ok(()) => {
-                tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up")
+                tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up");
             }
             Err(error) => {
-                tracing::warn!(%assignment, client.id = %self.member.client.name, %error, "could not end an attempt that was given up")
+                tracing::warn!(%assignment, client.id = %self.member.client.name, %error, "could not end an attempt that was given up");
             }
         }
     }

@@ -189,9 +189,10 @@ fn could_ever_fit(parts: &Parts, request: &JobRequest) -> Result<(), AcceptError
     if clients.is_empty() || clients.iter().any(|client| unheard(client) || fits(client)) {
         return Ok(());
     }
-    let mut wanted = format!("slots = {}", request.slots.get());
+    let mut wanted = vec![format!("slots = {}", request.slots.get())];
     if !request.requires.is_empty() {
-        wanted += &format!(", requires = {}", request.requires);
+        wanted.push(format!("requires = {}", request.requires));
     }
+    let wanted = wanted.join(", ");
     Err(AcceptError::NeverFits { service: request.service.clone(), wanted })
 }

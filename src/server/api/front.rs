@@ -40,7 +40,7 @@ enum HealthResponse {
 impl FrontApi {
     /// Answers that somebody is there.
     #[oai(path = "/", method = "get", tag = Tag::Service, operation_id = "ping")]
-    #[expect(clippy::unused_async, reason = "poem-openapi takes async functions only")]
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async functions")]
     async fn ping(&self) -> Json<Pong> {
         Json(Pong { message: "pong".to_owned() })
     }

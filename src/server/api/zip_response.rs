@@ -59,14 +59,14 @@ pub async fn serve(results: Results, conditions: Conditions) -> Result<Served, P
         return Ok(Served::NotModified { etag });
     }
     let same = conditions.if_range.as_deref().is_none_or(|known| known == etag);
-    let range = conditions.range.as_deref().filter(|_| same).and_then(|range| parse_range(range, total));
-    match range {
-        None => {
+    let range = conditions.range.as_deref().filter(|_| same);
+    match range.map_or(Wanted::Whole, |range| wanted(range, total)) {
+        Wanted::Whole => {
             let body = read(results, Span { start: 0, length: total }).await?;
             Ok(Served::Whole { body, bytes: total, etag })
         }
-        Some(Err(Beyond)) => Ok(Served::Unsatisfiable { content_range: format!("bytes */{total}") }),
-        Some(Ok(span)) => {
+        Wanted::Unsatisfiable => Ok(Served::Unsatisfiable { content_range: format!("bytes */{total}") }),
+        Wanted::Part(span) => {
             let content_range = format!("bytes {}-{}/{total}", span.start, span.start + span.length - 1);
             Ok(Served::Part { body: read(results, span).await?, bytes: span.length, etag, content_range })
         }
@@ -96,30 +96,37 @@ fn matches(header: &str, etag: &str) -> bool {
     header.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || tag == etag)
 }
 
-/// The range lies behind the end, or is empty.
-#[derive(Debug, PartialEq, Eq)]
-struct Beyond;
+/// What a Range header asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// It names no range that is served (several, another unit, nonsense): RFC 9110 lets the whole be sent.
+    Whole,
+    Part(Span),
+    Unsatisfiable,
+}
 
-/// One range of bytes. `None`: there is none that we serve (several, or another unit), so the whole is sent, as RFC 9110
-/// allows.
-fn parse_range(header: &str, total: u64) -> Option<Result<Span, Beyond>> {
-    let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
-    if last.contains(',') {
-        return None;
+fn wanted(header: &str, total: u64) -> Wanted {
+    match bounds(header, total) {
+        None => Wanted::Whole,
+        Some((start, end)) if start < end => Wanted::Part(Span { start, length: end - start }),
+        Some(_) => Wanted::Unsatisfiable,
     }
+}
+
+/// The first byte of one range and the one after its last, which may leave nothing between them.
+fn bounds(header: &str, total: u64) -> Option<(u64, u64)> {
+    let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
     let (first, last) = (first.trim(), last.trim());
-    let (start, end) = if first.is_empty() {
+    if first.is_empty() {
         let suffix: u64 = last.parse().ok()?;
-        (total.saturating_sub(suffix), if suffix == 0 { 0 } else { total })
-    } else {
-        let start: u64 = first.parse().ok()?;
-        let end = if last.is_empty() { total } else { last.parse::<u64>().ok()?.saturating_add(1).min(total) };
-        if !last.is_empty() && last.parse::<u64>().ok()? < start {
-            return None;
-        }
-        (start, end)
-    };
-    Some(if start < end { Ok(Span { start, length: end - start }) } else { Err(Beyond) })
+        return Some((total.saturating_sub(suffix), if suffix == 0 { 0 } else { total }));
+    }
+    let start: u64 = first.parse().ok()?;
+    if last.is_empty() {
+        return Some((start, total));
+    }
+    let last: u64 = last.parse().ok()?;
+    (start <= last).then(|| (start, last.saturating_add(1).min(total)))
 }
 
 #[cfg(test)]
@@ -128,7 +135,7 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_rfc_9110_has_them() {
-        let span = |start, length| Some(Ok(Span { start, length }));
+        let span = |start, length| Wanted::Part(Span { start, length });
         let cases = [
             ("bytes=0-0", span(0, 1)),
             ("bytes=0-", span(0, 10)),
@@ -136,15 +143,15 @@ mod tests {
             ("bytes=4-99", span(4, 6)),
             ("bytes=-3", span(7, 3)),
             ("bytes=-99", span(0, 10)),
-            ("bytes=10-", Some(Err(Beyond))),
-            ("bytes=-0", Some(Err(Beyond))),
-            ("bytes=5-4", None),
-            ("bytes=0-1,3-4", None),
-            ("lines=0-1", None),
-            ("bytes=x-", None),
+            ("bytes=10-", Wanted::Unsatisfiable),
+            ("bytes=-0", Wanted::Unsatisfiable),
+            ("bytes=5-4", Wanted::Whole),
+            ("bytes=0-1,3-4", Wanted::Whole),
+            ("lines=0-1", Wanted::Whole),
+            ("bytes=x-", Wanted::Whole),
         ];
         for (header, expected) in cases {
-            assert_eq!(parse_range(header, 10), expected, "{header}");
+            assert_eq!(wanted(header, 10), expected, "{header}");
         }
     }
 

@@ -264,9 +264,7 @@ impl Drop for Bed {
             std::thread::yield_now();
             left = processes_in(&own);
         }
-        if !left.is_empty() && !std::thread::panicking() {
-            panic!("processes left over: {left:#?}");
-        }
+        assert!(left.is_empty() || std::thread::panicking(), "processes left over: {left:#?}");
     }
 }
 

@@ -10,6 +10,6 @@ mod process;
 mod scripts;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
-pub use http::{Answer, BOUNDARY, Form, Job, unzip};
+pub use http::{Answer, Form, Job, unzip};
 pub use process::{PATIENCE, command};
 pub use scripts::{Gate, Record};

@@ -189,6 +189,10 @@ fn could_ever_fit(parts: &Parts, request: &JobRequest) -> Result<(), AcceptError
     if clients.is_empty() || clients.iter().any(|client| unheard(client) || fits(client)) {
         return Ok(());
     }
-    let wanted = format!("it asks for {} slots of one client with `{}`", request.slots.get(), request.requires);
+    let mut wanted = vec![format!("slots = {}", request.slots.get())];
+    if !request.requires.is_empty() {
+        wanted.push(format!("requires = {}", request.requires));
+    }
+    let wanted = wanted.join(", ");
     Err(AcceptError::NeverFits { service: request.service.clone(), wanted })
 }

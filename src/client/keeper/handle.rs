@@ -13,6 +13,7 @@ use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, 
 use tokio::io::Interest;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::watched::Watched;
 use super::{Answer, Liveness, MESSAGE_MAX, SUBCOMMAND, Start};
@@ -25,6 +26,8 @@ const WAITING_MAX: usize = 256;
 const ASKED_MAX: usize = 32;
 /// Between the death of a launcher and the start of the next one.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// For the launcher to end once its client let go of it.
+const END_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum LauncherError {
@@ -58,9 +61,7 @@ impl Launcher {
         let (requests, waiting) = mpsc::channel(WAITING_MAX);
         let driver = Driver { program: program.to_owned(), lock, waiting, asked: HashMap::new() };
         let stop = tasks.stop().clone();
-        tasks.spawn("launcher", OnEnd::Fatal, async move {
-            stop.run_until_cancelled(driver.run(process)).await;
-        });
+        tasks.spawn("launcher", OnEnd::Fatal, driver.run(process, stop));
         Ok(Self(requests))
     }
 
@@ -114,6 +115,15 @@ impl Process {
         })
     }
 
+    /// Lets it end, which it does when it sees its client gone. Its keepers go on.
+    async fn end(self) {
+        let Self { mut child, socket } = self;
+        drop(socket);
+        if tokio::time::timeout(END_PATIENCE, child.wait()).await.is_err() {
+            tracing::warn!("the launcher does not end");
+        }
+    }
+
     async fn send(&self, message: &[u8]) -> io::Result<()> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         self.socket.when(Interest::WRITABLE, |fd| Ok(send(fd.as_raw_fd(), message, flags).map(drop)?)).await
@@ -134,18 +144,20 @@ struct Driver {
 }
 
 impl Driver {
-    /// Serves requests; a launcher that dies is replaced.
-    async fn run(mut self, mut process: Process) {
+    /// Serves requests until `stop`; a launcher that dies before is replaced.
+    async fn run(mut self, mut process: Process, stop: CancellationToken) {
         loop {
-            let error = match self.serve(&process).await {
-                Ok(()) => return,
-                Err(error) => error,
+            let error = match stop.run_until_cancelled(self.serve(&process)).await {
+                None | Some(Ok(())) => return process.end().await,
+                Some(Err(error)) => error,
             };
             tracing::error!(error = chain(&error), "the launcher is gone; starting another");
             // Reaped by tokio if it is still on its way out.
             drop(process.child);
             process = loop {
-                tokio::time::sleep(AGAIN_AFTER).await;
+                if stop.run_until_cancelled(tokio::time::sleep(AGAIN_AFTER)).await.is_none() {
+                    return;
+                }
                 match Process::spawn(&self.program, &self.lock) {
                     Ok(process) => break process,
                     Err(error) => tracing::error!(error = chain(&error), "no launcher"),

@@ -97,7 +97,7 @@ impl Predecessor {
             .name("predecessor".to_owned())
             .spawn({
                 let (shared, stop) = (Arc::clone(&shared), stop.clone());
-                move || serve(listener, shared, stop)
+                move || serve(listener, &shared, &stop)
             })
             .expect("a thread can be started");
         Self { base_url, shared, stop, thread: Some(thread) }
@@ -115,12 +115,12 @@ impl Drop for Predecessor {
     }
 }
 
-fn serve(listener: std::net::TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+fn serve(listener: std::net::TcpListener, shared: &Arc<Shared>, stop: &CancellationToken) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let acceptor = TcpAcceptor::from_std(listener).expect("a listener of this process");
         let answers = poem::endpoint::make({
-            let shared = Arc::clone(&shared);
+            let shared = Arc::clone(shared);
             move |request| {
                 let shared = Arc::clone(&shared);
                 async move { shared.answer(request).await }

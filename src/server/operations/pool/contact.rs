@@ -60,6 +60,7 @@ impl Contact {
 
 #[cfg(test)]
 mod tests {
+    use super::Verdict::{JobsLost, JobsUnknown, Suspect};
     use super::*;
 
     #[test]
@@ -70,7 +71,6 @@ mod tests {
         let mut contact = Contact::default();
         let verdicts: Vec<_> =
             [0, 4, 5, 299, 300].map(|seconds| contact.unanswered(at(seconds), lost_after).0).to_vec();
-        use Verdict::{JobsLost, JobsUnknown, Suspect};
         assert_eq!(verdicts, [Suspect, Suspect, JobsUnknown, JobsUnknown, JobsLost]);
         contact.answered();
         assert_eq!(contact.unanswered(at(301), lost_after), (Suspect, RETRY[0]));

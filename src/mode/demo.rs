@@ -101,18 +101,23 @@ fn configuration(dir: &Path, text: &str, name: &str) -> anyhow::Result<Flags> {
     Ok(Flags::new(Some(file.display().to_string())))
 }
 
+/// A path as the file writes a text.
+fn quoted(path: &Path) -> toml::Value {
+    toml::Value::from(path.display().to_string())
+}
+
 fn client_settings(dir: &Path, number: u32, slots: u32) -> anyhow::Result<ClientSettings> {
-    let data_dir = dir.join(format!("client-{number}")).display().to_string();
-    let text = format!("[client]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir:?}\nslots = {slots}\n");
+    let data_dir = quoted(&dir.join(format!("client-{number}")));
+    let text = format!("[client]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir}\nslots = {slots}\n");
     let flags = configuration(dir, &text, &format!("client-{number}.toml"))?;
     Ok(config::client(flags, &Environment::default())?.settings)
 }
 
 fn server_settings(dir: &Path, clients: &[SocketAddr]) -> anyhow::Result<ServerSettings> {
-    let data_dir = dir.join("server").display().to_string();
+    let data_dir = quoted(&dir.join("server"));
     let urls: Vec<_> = clients.iter().map(|address| format!("http://{address}")).collect();
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir:?}\n\n[service.{SERVICE}]\nclients = {urls:?}\n"
+        "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir}\n\n[service.{SERVICE}]\nclients = {urls:?}\n"
     );
     let flags = configuration(dir, &text, "server.toml")?;
     Ok(config::server(flags, &Environment::default())?.settings)

@@ -173,6 +173,7 @@ async fn a_server_told_to_end_answers_who_waits_and_leaves_its_jobs_running() {
     gate.open();
     all_complete(&server, &[id]).await;
     assert_eq!(record.begun().len(), 1);
+    server.stop();
 }
 
 #[tokio::test]

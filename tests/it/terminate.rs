@@ -72,7 +72,7 @@ async fn a_running_job_ends_with_every_process_it_started() {
     let client = client(&bed);
     let server = bed.server(&[&client]);
     let file = bed.path().join("pids");
-    let deaf = format!("trap \"\" TERM; echo $BASHPID >> {}; while :; do sleep 0.1; done", file.display());
+    let deaf = format!("trap \"\" TERM; echo $BASHPID >> {}; for _ in $(seq 600); do sleep 0.1; done", file.display());
     let script = format!(
         "echo $$ >> {file}\n(setsid bash -c '{deaf}' &)\n(setsid bash -c '(setsid bash -c \"echo \\$\\$ >> {file}; sleep 60\" &)' &)\nsleep 60 & echo $! >> {file}\nwait",
         file = file.display(),

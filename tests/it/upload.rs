@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpStream};
 use domain::JobId;
 use serde_json::Value;
 
-use crate::harness::{BOUNDARY, Bed, Form, PATIENCE, ServerNode, example, unzip};
+use crate::harness::{Bed, Form, PATIENCE, ServerNode, example, unzip};
 
 /// A complete upload but for what a test adds.
 fn good() -> Form {

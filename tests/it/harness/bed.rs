@@ -139,6 +139,10 @@ impl ServerNode {
         kill(&mut self.process);
     }
 
+    pub fn stop(&mut self) {
+        stop(&mut self.process);
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.request(self.http.get(format!("{}{path}", self.url))).await
     }

@@ -25,7 +25,9 @@ use super::{Client, Killed, Phase, ReceiveError, Results, ResultsError};
 use crate::config::settings::ClusterKey;
 use crate::files::upload::{Fault, Upload};
 use crate::files::zip::PackError;
-use crate::protocol::{ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, Held, Info, Refusal, SERVER_HEADER};
+use crate::protocol::{
+    ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, Held, Info, KILLED, NO_SUCH_ASSIGNMENT, Refusal, SERVER_HEADER,
+};
 use crate::runtime::chain;
 
 /// Of one read from a file.
@@ -83,7 +85,7 @@ impl Refused {
     }
 
     fn no_such_assignment() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no-such-assignment", "the client does not have this assignment")
+        Self::new(StatusCode::NOT_FOUND, NO_SUCH_ASSIGNMENT, "the client does not have this assignment")
     }
 
     /// Something failed here; the caller can only try again.
@@ -188,7 +190,7 @@ impl From<ReceiveError> for Refused {
             },
             ReceiveError::Spec(_) => (StatusCode::BAD_REQUEST, "bad-upload"),
             ReceiveError::OtherServer => (StatusCode::CONFLICT, "other-server"),
-            ReceiveError::Killed => (StatusCode::CONFLICT, "killed"),
+            ReceiveError::Killed => (StatusCode::CONFLICT, KILLED),
             ReceiveError::Arriving => (StatusCode::CONFLICT, "arriving"),
             ReceiveError::NoSlot => (StatusCode::SERVICE_UNAVAILABLE, "no-free-slot"),
             ReceiveError::Journal(full) if full.is_full() => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),

@@ -107,6 +107,11 @@ pub struct AttemptStatus {
     pub status: String,
 }
 
+/// The code of a refusal: the client does not have the assignment, and refuses it should it come late.
+pub const NO_SUCH_ASSIGNMENT: &str = "no-such-assignment";
+/// The code of a refusal: the assignment was killed before its payload came.
+pub const KILLED: &str = "killed";
+
 /// The body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {

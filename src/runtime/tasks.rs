@@ -5,11 +5,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::LoopStatus;
+use super::{LoopStatus, Wake};
 
 /// What the end of a task means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,45 +90,51 @@ impl Tasks {
     }
 }
 
-/// Work that one loop has under way; it ends with its owner.
+/// Work that one loop has under way, which wakes it at each end. It ends with its owner.
 #[derive(Debug)]
-pub struct Group<T>(JoinSet<T>);
-
-impl<T> Default for Group<T> {
-    fn default() -> Self {
-        Self(JoinSet::new())
-    }
+pub struct Group<T> {
+    tasks: JoinSet<()>,
+    wake: Wake,
+    ended: mpsc::UnboundedReceiver<T>,
+    end: mpsc::UnboundedSender<T>,
 }
 
 impl<T: Send + 'static> Group<T> {
-    pub fn spawn(&mut self, work: impl Future<Output = T> + Send + 'static) {
-        self.0.spawn(work);
+    /// Ends are told to whoever waits for `wake`.
+    #[must_use]
+    pub fn new(wake: Wake) -> Self {
+        // At most one value per piece of work, whose number the owner bounds.
+        let (end, ended) = mpsc::unbounded_channel();
+        Self { tasks: JoinSet::new(), wake, ended, end }
     }
 
+    pub fn spawn(&mut self, work: impl Future<Output = T> + Send + 'static) {
+        let (end, wake) = (self.end.clone(), self.wake.clone());
+        self.tasks.spawn(async move {
+            // The value first: who is woken finds it. Without an owner nobody wants it.
+            let _ = end.send(work.await);
+            wake.wake();
+        });
+    }
+
+    /// Pieces of work whose end was not taken yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.tasks.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tasks.is_empty()
     }
 
-    /// What has ended so far. A piece of work that panicked is logged and yields nothing.
+    /// What has ended since the last look. A piece of work that panicked is logged and yields nothing.
     pub fn ended(&mut self) -> Vec<T> {
-        let mut ended = Vec::new();
-        while let Some(end) = self.0.try_join_next() {
-            match end {
-                Ok(value) => ended.push(value),
-                Err(error) => tracing::error!(%error, "a piece of work panicked"),
+        while let Some(end) = self.tasks.try_join_next() {
+            if let Err(error) = end {
+                tracing::error!(%error, "a piece of work panicked");
             }
         }
-        ended
-    }
-
-    /// Waits until all of it has ended.
-    pub async fn finish(&mut self) {
-        while self.0.join_next().await.is_some() {}
+        std::iter::from_fn(|| self.ended.try_recv().ok()).collect()
     }
 }

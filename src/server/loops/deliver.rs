@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{AssignmentId, Event, Status};
-use store::{ClientWork, JobRow, Report, StoreError};
+use store::{ActiveAssignment, ClientWork, JobRow, Report, StoreError};
 
-use crate::protocol::Submission;
+use crate::protocol::{KILLED, NO_SUCH_ASSIGNMENT, Submission};
 use crate::runtime::{Group, Loop, Next};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
@@ -50,9 +50,9 @@ impl Deliver {
     #[must_use]
     pub fn new(parts: Parts, member: Arc<Member>) -> Self {
         Self {
+            under_way: Group::new(parts.wakes.deliver(&member.client.name)),
             parts,
             member,
-            under_way: Group::default(),
             running: HashSet::new(),
             maybe_there: HashSet::new(),
             killed: HashSet::new(),
@@ -71,7 +71,7 @@ impl Deliver {
     }
 
     async fn start_deliveries(&mut self, work: &ClientWork, speaker: &Speaker) -> Result<(), StoreError> {
-        let room = AT_ONCE.saturating_sub(self.under_way.len());
+        let room = AT_ONCE.saturating_sub(self.running.len());
         let next: Vec<AssignmentId> = work
             .to_deliver
             .iter()
@@ -101,15 +101,12 @@ impl Deliver {
 
     /// Tells the client to end what was asked to end, once each; a repeat after a failure is harmless.
     async fn send_kills(&mut self, work: &ClientWork, speaker: &Speaker) -> Result<(), StoreError> {
-        self.killed.retain(|assignment| work.to_kill.iter().any(|item| item.assignment == *assignment));
         for item in &work.to_kill {
             if self.killed.contains(&item.assignment) || self.running.contains(&item.assignment) {
                 continue;
             }
             if item.status == Status::Processing && !self.maybe_there.contains(&item.assignment) {
-                let note = Some("ended before it was sent".to_owned());
-                self.parts.store.apply(Report { note, ..Report::new(item.assignment, Event::NotDelivered) }).await?;
-                self.parts.wakes.dispatch.wake();
+                self.never_there(item, "ended before it was sent").await?;
                 continue;
             }
             let told = match speaker {
@@ -123,11 +120,22 @@ impl Deliver {
                 Ok(()) => {
                     self.killed.insert(item.assignment);
                 }
+                // From now on the client refuses it, so it cannot start there any more.
+                Err(error) if error.code() == Some(NO_SUCH_ASSIGNMENT) => {
+                    self.never_there(item, "the client does not have it").await?;
+                }
                 Err(error) => {
                     tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, %error, "kill failed; repeating");
                 }
             }
         }
+        Ok(())
+    }
+
+    async fn never_there(&self, item: &ActiveAssignment, note: &str) -> Result<(), StoreError> {
+        let event = if item.status == Status::Processing { Event::NotDelivered } else { Event::DeclaredLost };
+        self.parts.store.apply(Report { note: Some(note.to_owned()), ..Report::new(item.assignment, event) }).await?;
+        self.parts.wakes.dispatch.wake();
         Ok(())
     }
 }
@@ -147,6 +155,8 @@ impl Loop for Deliver {
         }
         // Nothing is said to a client that was not met; the loop that meets it wakes this one.
         let Some(speaker) = self.member.speaker() else { return Ok(Next::WhenWoken) };
+        self.maybe_there.retain(|assignment| work.active.iter().any(|item| item.assignment == *assignment));
+        self.killed.retain(|assignment| work.to_kill.iter().any(|item| item.assignment == *assignment));
         self.start_deliveries(&work, &speaker).await?;
         self.send_kills(&work, &speaker).await?;
         let repeat = !self.maybe_there.is_empty() || self.killed.len() < work.to_kill.len();
@@ -166,15 +176,10 @@ struct Delivery {
 
 impl Delivery {
     async fn run(self) -> Delivered {
-        let outcome = match self.deliver().await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                tracing::error!(job.id = %self.row.id, %error, "a delivery could not be recorded; repeating");
-                Outcome::Unknown
-            }
-        };
-        // Room for the next one.
-        self.parts.wakes.deliver(&self.member.client.name).wake();
+        let outcome = self.deliver().await.unwrap_or_else(|error| {
+            tracing::error!(job.id = %self.row.id, %error, "a delivery could not be recorded; repeating");
+            Outcome::Unknown
+        });
         Delivered { assignment: self.assignment, outcome }
     }
 
@@ -232,8 +237,10 @@ impl Delivery {
                     Ok(Outcome::Done)
                 }
             },
-            RemoteError::Refused { .. } => {
-                self.member.refused().await?;
+            RemoteError::Refused { code, .. } => {
+                if code != KILLED {
+                    self.member.refused().await?;
+                }
                 self.not_delivered(&note).await
             }
             // The fault is here, so another client would not help: it is tried again until the disk reads again.

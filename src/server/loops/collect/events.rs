@@ -12,7 +12,7 @@ use store::{ActiveAssignment, Report, StoreError};
 use super::fetch::{Fetch, Fetched};
 use super::{Round, RoundError};
 use crate::protocol::{ClientEvent, EVENTS_WAIT_MS, EventPage, EventsQuery, What};
-use crate::runtime::{Group, Next};
+use crate::runtime::{Group, Next, Wake};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
 use crate::server::remote::Modern;
@@ -37,7 +37,7 @@ impl Listener {
             incarnation: None,
             after: 0,
             open: BTreeMap::new(),
-            fetches: Group::default(),
+            fetches: Group::new(Wake::default()),
             fetching: HashSet::new(),
         }
     }

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use store::{Report, StoreError};
 
 use crate::files::durable;
+use crate::protocol::NO_SUCH_ASSIGNMENT;
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
 use crate::server::remote::{Modern, RemoteError, Wire};
@@ -84,7 +85,7 @@ impl Fetch {
     /// Tells why the job is not final yet.
     async fn failed(&self, error: &FetchError) {
         tracing::warn!(assignment = %self.assignment, client.id = %self.member.client.name, %error, "results not fetched; repeating");
-        let lost = matches!(error, FetchError::Remote(error) if error.code() == Some("no-such-assignment"));
+        let lost = matches!(error, FetchError::Remote(error) if error.code() == Some(NO_SUCH_ASSIGNMENT));
         let event = if lost { Event::DeclaredLost } else { Event::ContactLost };
         let report = Report { note: Some(error.to_string()), ..Report::new(self.assignment, event) };
         if let Err(error) = self.parts.store.apply(report).await {

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod cluster_key;
 mod dispatch;
+mod durability;
 mod example;
 mod generated_client;
 mod keeper;

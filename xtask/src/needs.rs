@@ -16,6 +16,8 @@ const NEEDS: &[Need] = &[
     Need { program: "awk", debian: "mawk" },
     Need { program: "git", debian: "git" },
     Need { program: "python3", debian: "python3" },
+    Need { program: "strace", debian: "strace" },
+    Need { program: "unzip", debian: "unzip" },
 ];
 
 /// Makes everything available, or says what is missing and how to get it.

@@ -8,8 +8,10 @@ mod http;
 pub mod predecessor;
 mod process;
 mod scripts;
+mod trace;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
 pub use process::{PATIENCE, command};
 pub use scripts::{Gate, Record};
+pub use trace::{Call, Trace};

@@ -194,7 +194,7 @@ impl From<ReceiveError> for Refused {
             ReceiveError::Arriving => (StatusCode::CONFLICT, "arriving"),
             ReceiveError::NoSlot => (StatusCode::SERVICE_UNAVAILABLE, "no-free-slot"),
             ReceiveError::Journal(full) if full.is_full() => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
-            ReceiveError::Journal(_) | ReceiveError::Keep(_) => return Self::failed(&error),
+            ReceiveError::Journal(_) => return Self::failed(&error),
         };
         Self::new(status, code, error.to_string())
     }

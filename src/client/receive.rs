@@ -3,7 +3,6 @@
 //! An assignment is taken once: whoever offers it again gets the first answer, and while its payload still arrives on
 //! another connection, waits for what becomes of that. What does not come whole leaves nothing.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +40,6 @@ pub enum ReceiveError {
     Arriving,
     #[error(transparent)]
     Journal(#[from] JournalError),
-    #[error("the payload cannot be kept")]
-    Keep(#[source] io::Error),
 }
 
 /// An assignment whose payload arrives. Given up on drop, unless it was settled.
@@ -144,19 +141,13 @@ impl Client {
     }
 
     async fn store(&self, assignment: AssignmentId, mut upload: Upload) -> Result<Stored, ReceiveError> {
-        let work = self.journal.work(assignment);
         let mut payload = Payload::volatile(&self.journal.dir(assignment), super::keeper::WORK_DIR);
         while let Some(part) = upload.next().await? {
             if let Part::File(file) = part {
                 payload.receive(file).await?;
             }
         }
-        let is_empty = payload.files() == 0;
-        let stored = payload.finish().await?;
-        if is_empty {
-            std::fs::create_dir_all(work).map_err(ReceiveError::Keep)?;
-        }
-        Ok(stored)
+        Ok(payload.finish().await?)
     }
 }
 

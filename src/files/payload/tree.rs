@@ -102,7 +102,12 @@ impl Tree {
         builder.mode(DIRECTORY_MODE);
         match builder.create(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create_dirs(durable::parent(&self.root))?;
+                let parent = durable::parent(&self.root);
+                if self.durable {
+                    create_dirs(parent)?;
+                } else {
+                    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(parent)?;
+                }
                 builder.create(&self.root)?;
             }
             made => made?,

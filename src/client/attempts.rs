@@ -135,7 +135,7 @@ impl Attempts {
         self.server.as_deref()
     }
 
-    /// Whether anything holds a slot, waits for one or arrives.
+    /// Whether nothing arrives, waits or runs.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.by_id.values().all(|attempt| matches!(attempt.phase, Phase::Ended { .. }))

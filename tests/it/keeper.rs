@@ -86,6 +86,18 @@ impl Rig {
     }
 }
 
+impl Drop for Rig {
+    /// A test that failed leaves no job running.
+    fn drop(&mut self) {
+        for entry in std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
+            let keeper = record::read(&entry.path()).ok().flatten().and_then(|recorded| recorded.keeper);
+            if let Some(pid) = keeper.filter(|_| record::is_locked(&entry.path()).unwrap_or(false)) {
+                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
+            }
+        }
+    }
+}
+
 async fn launcher(dir: &Path, tasks: &Tasks) -> Launcher {
     let program = Path::new(env!("CARGO_BIN_EXE_job-orchestrator"));
     Launcher::start(program, &dir.join("launcher.lock"), tasks).await.unwrap()

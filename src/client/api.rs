@@ -26,7 +26,8 @@ use crate::config::settings::ClusterKey;
 use crate::files::upload::{Fault, Upload};
 use crate::files::zip::PackError;
 use crate::protocol::{
-    ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, Held, Info, KILLED, NO_SUCH_ASSIGNMENT, Refusal, SERVER_HEADER,
+    ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, Held, Info, KILLED, NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE, Refusal,
+    SERVER_HEADER,
 };
 use crate::runtime::chain;
 
@@ -248,7 +249,7 @@ async fn retrieve(Data(client): Data<&Arc<Client>>, Named(assignment): Named, he
 fn no_results(error: ResultsError) -> Refused {
     match error {
         ResultsError::Pack(PackError::TooLarge { .. }) => {
-            Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "results-too-large", error.to_string())
+            Refused::new(StatusCode::PAYLOAD_TOO_LARGE, RESULTS_TOO_LARGE, error.to_string())
         }
         error => Refused::failed(&error),
     }

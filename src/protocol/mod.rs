@@ -112,6 +112,9 @@ pub const NO_SUCH_ASSIGNMENT: &str = "no-such-assignment";
 /// The code of a refusal: the assignment was killed before its payload came.
 pub const KILLED: &str = "killed";
 
+/// The code of a refusal: the results are larger than the client packs, and will stay so.
+pub const RESULTS_TOO_LARGE: &str = "results-too-large";
+
 /// The body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {

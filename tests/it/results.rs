@@ -335,3 +335,15 @@ async fn files_go_after_max_age_and_the_history_stays() {
     let job = server.job(completed).await;
     assert_eq!(job.path(), ["Queued", "Processing", "Submitted", "Running", "Completed", "Cleaned"]);
 }
+
+#[tokio::test]
+async fn results_above_the_limit_of_the_client_fail_the_job_and_say_so() {
+    let bed = Bed::new();
+    let client = bed.client_with("client", &["--slots", "1", "--max-result-bytes", "10000"]);
+    let server = bed.server(&[&client]);
+    let id = server.submit(Form::new(1).script("head -c 20000 /dev/urandom > big.bin")).await;
+    let job = server.ended(id).await;
+    assert_eq!(job.status(), "Failed", "{:#}", job.0);
+    assert_eq!(job.0["outcome"]["kind"], "limit", "{:#}", job.0);
+    assert!(job.0["outcome"]["text"].as_str().unwrap().contains("10000"), "{:#}", job.0);
+}

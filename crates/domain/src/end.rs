@@ -14,6 +14,8 @@ pub enum End {
     Signal(i32),
     /// There was no run.sh that could be started; the text says why and what to do.
     Invalid(String),
+    /// A limit of its client was exceeded; the text says which.
+    Limit(String),
     /// Ended on request.
     Killed,
     /// The attempt's keeper is gone and left no exit: the machine or the keeper died under it. Never the script's fault.
@@ -28,6 +30,8 @@ pub enum Failure {
     Exit(i32),
     /// run.sh was ended by this signal.
     Signal(i32),
+    /// A limit of its client was exceeded; the text says which.
+    Limit(String),
     /// Attempts were lost with their clients until no infrastructure retry was left.
     RetriesSpent,
 }
@@ -37,6 +41,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Exit(code) => write!(f, "run.sh ended with exit code {code}"),
             Self::Signal(signal) => write!(f, "run.sh was ended by signal {signal}"),
+            Self::Limit(which) => write!(f, "limit exceeded: {which}"),
             Self::RetriesSpent => f.write_str("the client machine was lost too often; no retry is left"),
         }
     }

@@ -50,6 +50,7 @@ fn ended(job: &Progress, end: &End) -> Progress {
         End::Exit(code) => State::Failed(Failure::Exit(*code)),
         End::Signal(signal) => State::Failed(Failure::Signal(*signal)),
         End::Invalid(why) => State::Invalid(why.clone()),
+        End::Limit(which) => State::Failed(Failure::Limit(which.clone())),
         End::Killed => State::Killed,
         End::CutOff => return lost(job),
     };

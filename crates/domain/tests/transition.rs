@@ -34,14 +34,15 @@ fn row(event: &Event) -> usize {
         Event::Ended(End::Exit(_)) => 5,
         Event::Ended(End::Signal(_)) => 6,
         Event::Ended(End::Invalid(_)) => 7,
-        Event::Ended(End::Killed) => 8,
-        Event::Ended(End::CutOff) => 9,
-        Event::ContactLost => 10,
-        Event::ContactRegained { started: true } => 11,
-        Event::ContactRegained { started: false } => 12,
-        Event::DeclaredLost => 13,
-        Event::KillRequested => 14,
-        Event::Expired => 15,
+        Event::Ended(End::Limit(_)) => 8,
+        Event::Ended(End::Killed) => 9,
+        Event::Ended(End::CutOff) => 10,
+        Event::ContactLost => 11,
+        Event::ContactRegained { started: true } => 12,
+        Event::ContactRegained { started: false } => 13,
+        Event::DeclaredLost => 14,
+        Event::KillRequested => 15,
+        Event::Expired => 16,
     }
 }
 
@@ -55,6 +56,7 @@ fn events() -> Vec<Event> {
         Event::Ended(End::Exit(3)),
         Event::Ended(End::Signal(11)),
         Event::Ended(End::Invalid("no run.sh".to_owned())),
+        Event::Ended(End::Limit("results".to_owned())),
         Event::Ended(End::Killed),
         Event::Ended(End::CutOff),
         Event::ContactLost,
@@ -69,7 +71,7 @@ fn events() -> Vec<Event> {
 /// One row an event, one column a state in the order of `Status::ALL`. The letter is the state after it: Queued,
 /// Processing, Submitted, Running, Unknown, Completed, Failed, Invalid, Killed, cleaned (X); `=` is the same state with
 /// the request noted; `.` changes nothing.
-const TABLE: [&str; 16] = [
+const TABLE: [&str; 17] = [
     //QPSRU CFIKX
     "P.... .....", // assigned
     ".S... .....", // delivered
@@ -79,6 +81,7 @@ const TABLE: [&str; 16] = [
     ".FFFF .....", // exit 3
     ".FFFF .....", // signal
     ".IIII .....", // invalid
+    ".FFFF .....", // limit
     ".KKKK .....", // killed
     ".QQQQ .....", // cut off
     "..UU. .....", // contact lost
@@ -90,7 +93,7 @@ const TABLE: [&str; 16] = [
 ];
 
 /// The same for a job whose end was asked for.
-const TABLE_KILL_REQUESTED: [&str; 16] = [
+const TABLE_KILL_REQUESTED: [&str; 17] = [
     //QPSRU CFIKX
     "..... .....", // assigned
     ".S... .....", // delivered
@@ -100,6 +103,7 @@ const TABLE_KILL_REQUESTED: [&str; 16] = [
     ".FFFF .....", // exit 3
     ".FFFF .....", // signal
     ".IIII .....", // invalid
+    ".FFFF .....", // limit
     ".KKKK .....", // killed
     ".KKKK .....", // cut off
     "..UU. .....", // contact lost

@@ -51,7 +51,7 @@ pub struct TerminatedDto {
 #[derive(Debug, Object)]
 #[oai(rename = "Outcome")]
 pub struct OutcomeDto {
-    /// `exit`, `signal`, `retries-spent` or `invalid`.
+    /// `exit`, `signal`, `limit`, `retries-spent` or `invalid`.
     pub kind: String,
     /// The exit code or signal number.
     #[oai(skip_serializing_if_is_none)]
@@ -164,6 +164,7 @@ impl OutcomeDto {
             State::Failed(failure) => match failure {
                 Failure::Exit(code) => ("exit", Some(*code), failure.to_string()),
                 Failure::Signal(signal) => ("signal", Some(*signal), failure.to_string()),
+                Failure::Limit(_) => ("limit", None, failure.to_string()),
                 Failure::RetriesSpent => ("retries-spent", None, failure.to_string()),
             },
             State::Invalid(why) => ("invalid", None, why.clone()),

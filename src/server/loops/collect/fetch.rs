@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use store::{Report, StoreError};
 
 use crate::files::durable;
-use crate::protocol::NO_SUCH_ASSIGNMENT;
+use crate::protocol::{NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
 use crate::server::remote::{Modern, RemoteError, Wire};
@@ -64,15 +64,32 @@ impl Fetch {
     }
 
     async fn once(&self) -> Result<(), FetchError> {
-        let (bytes, note) = match self.end {
-            End::CutOff => (None, "cut off on the client: no process and no exit of it is left".to_owned()),
-            _ => (Some(self.results().await?), format!("{} ms on the client", self.duration_ms)),
+        let (end, bytes, note) = match &self.end {
+            End::CutOff => {
+                (End::CutOff, None, "cut off on the client: no process and no exit of it is left".to_owned())
+            }
+            end => {
+                let (end, bytes) = self.end_with_results(end).await?;
+                (end, bytes, format!("{} ms on the client", self.duration_ms))
+            }
         };
-        let ended = Report::new(self.assignment, Event::Ended(self.end.clone()));
+        let ended = Report::new(self.assignment, Event::Ended(end));
         self.parts.store.apply(Report { note: Some(note), result_bytes: bytes, ..ended }).await?;
         self.parts.wakes.dispatch.wake();
         self.parts.wakes.retention.wake();
         Ok(())
+    }
+
+    /// The end with the size of the stored results; results above the client's limit are a job's end of their own.
+    async fn end_with_results(&self, end: &End) -> Result<(End, Option<u64>), FetchError> {
+        match self.results().await {
+            Ok(bytes) => Ok((end.clone(), Some(bytes))),
+            Err(FetchError::Remote(RemoteError::Refused { code, message, .. })) if code == RESULTS_TOO_LARGE => {
+                let end = if *end == End::Killed { End::Killed } else { End::Limit(message) };
+                Ok((end, None))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn results(&self) -> Result<u64, FetchError> {

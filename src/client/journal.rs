@@ -1,6 +1,6 @@
 //! What the client knows of its assignments, on the disk.
 //!
-//! Owns the layout of the data directory: DATA/jobs/<assignment>/, DATA/trash and DATA/client.json. The directories with
+//! Owns the layout of the data directory: `DATA/jobs/ASSIGNMENT/`, `DATA/trash` and `DATA/client.json`. The directories with
 //! their [`super::record`]s are the journal: there is no second list that could contradict them. Nothing of a job is
 //! fsynced (see [`super::keeper`]); a directory without the job in its record was never acknowledged and is dropped.
 //! Must not know what is in memory about an attempt.

@@ -2,7 +2,7 @@
 //!
 //! Small files are the common case: they wait in memory and are written, fsynced and named durable in one blocking hop
 //! at the end, so that a refused small upload never touched the disk. A larger file streams to its place. The directory
-//! goes away with the last holder of its [`Tree`], so also when a caller is gone in the middle of a write.
+//! goes away with the last holder of its `Tree`, so also when a caller is gone in the middle of a write.
 
 use std::collections::BTreeSet;
 use std::mem;

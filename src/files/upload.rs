@@ -1,7 +1,7 @@
 //! A multipart upload, read part by part from a stream of bytes, with a bound on everything a caller can stretch.
 //!
 //! multer splits the stream; it buffers headers and whatever a ready stream offers without bound, so it is fed through
-//! [`feed::Feed`], one chunk at a time and only when it cannot go on without. Knows no HTTP framework: the edge hands in
+//! `feed::Feed`, one chunk at a time and only when it cannot go on without. Knows no HTTP framework: the edge hands in
 //! the content type's text and the body, and answers by [`UploadError::fault`].
 
 use std::io;

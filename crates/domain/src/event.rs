@@ -2,7 +2,7 @@
 
 use crate::{End, Placement};
 
-/// Something that happened to a job, or to its current assignment. [`crate::transition`] says what it means.
+/// Something that happened to a job, or to its current assignment. [`crate::transition()`] says what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Dispatch chose a client.

@@ -86,7 +86,7 @@ impl State {
     }
 }
 
-/// A job's state with the counters that outlive an attempt: all that [`crate::transition`] looks at.
+/// A job's state with the counters that outlive an attempt: all that [`crate::transition()`] looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     /// Where it stands.

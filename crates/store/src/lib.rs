@@ -5,7 +5,7 @@
 //! start, so that a tick never reads the depth of a queue. What is answered is committed, and what is committed is in
 //! the ledger before it is answered: a caller that was told "yes" sees its own change in the next snapshot.
 //!
-//! Must not know HTTP, files of jobs, or what a policy decides. It asks [`domain::transition`] what an event means and
+//! Must not know HTTP, files of jobs, or what a policy decides. It asks [`domain::transition()`] what an event means and
 //! never decides that itself.
 
 mod clock;

@@ -72,6 +72,10 @@ impl Cli {
     /// # Errors
     /// Why it could not be done; `main` prints it.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        #[cfg(feature = "crash-points")]
+        if let Ok(point) = std::env::var(crate::runtime::crash::VARIABLE) {
+            crate::runtime::crash::arm(&point)?;
+        }
         match self.command {
             Command::Server(server) => server.run(&Environment::of_process()),
             Command::Client(client) => client.run(&Environment::of_process()),

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Client;
 use crate::protocol::{EVENTS_WAIT_MS, EventPage, EventsQuery};
 use crate::runtime::chain;
+use crate::runtime::crash::CrashPoint;
 
 /// How long the news that something was started waits for more, so that a short job is told of once.
 const LINGER: Duration = Duration::from_millis(10);
@@ -42,6 +43,9 @@ impl Client {
 
     fn acknowledged(&self, upto: u64) {
         let forgotten = self.attempts().acknowledge(upto);
+        if !forgotten.is_empty() {
+            CrashPoint::Acknowledged.passed();
+        }
         for assignment in forgotten {
             if let Err(error) = self.journal.forget(assignment) {
                 // It stays on the disk, and is told of again after the next start.

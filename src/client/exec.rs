@@ -11,6 +11,7 @@ use super::journal::{CUT_OFF, JournalError};
 use super::keeper::{Keeper, LauncherError, Liveness, Start};
 use super::record::Exit;
 use crate::protocol::Submission;
+use crate::runtime::crash::CrashPoint;
 use crate::runtime::{OnEnd, chain};
 
 /// Between two looks at an attempt whose directory cannot be read.
@@ -111,7 +112,10 @@ impl Client {
     async fn take_exit(self: &Arc<Self>, assignment: AssignmentId) {
         loop {
             match self.journal.exit(assignment) {
-                Ok(exit) => return self.finish(assignment, exit),
+                Ok(exit) => {
+                    CrashPoint::EndRead.passed();
+                    return self.finish(assignment, exit);
+                }
                 Err(error) => {
                     tracing::error!(%assignment, error = chain(&error), "cannot read an attempt's end; reading again");
                 }
@@ -141,6 +145,7 @@ impl Client {
     /// # Errors
     /// The end of an attempt that was not started could not be recorded.
     pub fn kill(self: &Arc<Self>, assignment: AssignmentId) -> Result<Killed, JournalError> {
+        CrashPoint::KillHeard.passed();
         let kill = self.attempts().kill(assignment);
         match kill {
             Kill::Unknown => Ok(Killed::Unknown),

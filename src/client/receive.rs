@@ -16,6 +16,7 @@ use super::keeper::SCRIPT;
 use crate::files::upload::{Part, Payload, Stored, Upload, UploadError};
 use crate::protocol::Submission;
 use crate::runtime::chain;
+use crate::runtime::crash::CrashPoint;
 
 /// How long a repeated submit waits for the first one's end.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(60);
@@ -81,7 +82,9 @@ impl Client {
         }
         let Some(mut arrival) = self.admit(&submission, server).await? else { return Ok(()) };
         let stored = self.store(offered, upload).await?;
+        CrashPoint::PayloadWhole.passed();
         self.journal.record(submission)?;
+        CrashPoint::PayloadRecorded.passed();
         stored.keep();
         arrival.settled = true;
         let script = self.journal.work(offered).join(SCRIPT);

@@ -3,6 +3,7 @@
 //! Owns everything that is spawned: each task has a name, ends with its parent's shutdown, and never dies silently.
 //! Knows no jobs, so that any part of either application can stand on it.
 
+pub mod crash;
 pub mod lock;
 mod loops;
 mod shutdown;

@@ -4,6 +4,9 @@ use crate::step::{Steps, cargo, find_program, good};
 use crate::workspace::Workspace;
 use crate::{Outcome, needs, python, tidy};
 
+/// The tests run the binary that can be killed at its crash points.
+const FEATURES: [&str; 2] = ["--features", "job-orchestrator/crash-points"];
+
 struct Options<'a> {
     fast: bool,
     nextest: &'a [String],
@@ -46,7 +49,12 @@ fn parse(arguments: &[String]) -> Result<Options<'_>, String> {
 
 fn slow_checks(workspace: &Workspace, steps: &mut Steps) {
     steps.run("clippy", || {
-        good(cargo(workspace).args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        good(
+            cargo(workspace)
+                .args(["clippy", "--quiet", "--workspace", "--all-targets"])
+                .args(FEATURES)
+                .args(["--", "-D", "warnings"]),
+        )
     });
     if find_program(workspace, "cargo-deny").is_some() {
         steps
@@ -63,7 +71,7 @@ fn tests(workspace: &Workspace, options: &Options<'_>) -> bool {
     let mut nextest = cargo(workspace);
     nextest.args(["nextest", "run", "--no-tests", "fail"]);
     if !options.nextest.iter().any(|word| word == "-p" || word.starts_with("--package")) {
-        nextest.arg("--workspace");
+        nextest.arg("--workspace").args(FEATURES);
     }
     if !options.fast {
         nextest.args(["--profile", "ci"]);

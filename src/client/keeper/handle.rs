@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::watched::Watched;
 use super::{Answer, Liveness, MESSAGE_MAX, SUBCOMMAND, Start};
-use crate::runtime::{OnEnd, Tasks, chain};
+use crate::runtime::{OnEnd, Tasks, chain, crash};
 
 /// Requests that wait for the launcher; who comes later waits with the request in hand.
 const WAITING_MAX: usize = 256;
@@ -105,6 +105,7 @@ impl Process {
             .arg0("job-orchestrator")
             .arg(SUBCOMMAND)
             .env_clear()
+            .envs(crash::inherited())
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(lock))
             .spawn()
@@ -181,6 +182,7 @@ impl Driver {
                     let message = serde_json::to_vec(&start)?;
                     self.asked.insert(start.assignment, (start, reply));
                     process.send(&message).await?;
+                    crash::CrashPoint::KeeperAsked.passed();
                 }
                 length = process.receive(&mut buffer) => match length? {
                     0 => return Err(io::ErrorKind::UnexpectedEof.into()),

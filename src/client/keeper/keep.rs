@@ -20,6 +20,7 @@ use rustix::process::{Pid, WaitOptions, wait};
 use super::launcher::Inherited;
 use super::{LOG_FILE, Start, TEMP_DIR, WORK_DIR, script, tree};
 use crate::client::record::{Exit, Hold};
+use crate::runtime::crash::CrashPoint;
 
 /// From one round of KILL to the next, while something still lives.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
@@ -39,6 +40,7 @@ pub(super) fn run(start: &Start, hold: &Hold, inherited: &Inherited, started: im
 fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce()) -> io::Result<()> {
     setsid()?;
     hold.kept()?;
+    CrashPoint::KeeperRecorded.passed();
     started();
     set_child_subreaper(true)?;
     set_name(c"jo-keeper")?;
@@ -48,10 +50,14 @@ fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce(
         Ok(script) => Job { script, inherited },
         Err(why) => return hold.ended(Exit::without_duration(End::Invalid(why))),
     };
+    CrashPoint::ScriptStarted.passed();
     let end = job.end()?;
     let duration = began.elapsed();
     job.leave_nothing(Duration::from_millis(start.kill_grace_ms))?;
-    hold.ended(Exit::new(end, duration))
+    CrashPoint::ScriptEnded.passed();
+    hold.ended(Exit::new(end, duration))?;
+    CrashPoint::EndRecorded.passed();
+    Ok(())
 }
 
 /// Gives the keeper the standard descriptors and the directory that run.sh shall have; thereby the launcher's socket

@@ -11,6 +11,7 @@ use domain::{AssignmentId, Event, Status};
 use store::{ActiveAssignment, ClientWork, JobRow, Report, StoreError};
 
 use crate::protocol::{KILLED, NO_SUCH_ASSIGNMENT, Submission};
+use crate::runtime::crash::CrashPoint;
 use crate::runtime::{Group, Loop, Next};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
@@ -118,6 +119,7 @@ impl Deliver {
             };
             match told {
                 Ok(()) => {
+                    CrashPoint::KillSent.passed();
                     self.killed.insert(item.assignment);
                 }
                 // From now on the client refuses it, so it cannot start there any more.
@@ -186,7 +188,9 @@ impl Delivery {
     async fn deliver(&self) -> Result<Outcome, StoreError> {
         match self.send().await {
             Ok(client_number) => {
+                CrashPoint::PayloadSent.passed();
                 self.report(Event::Delivered, None, client_number).await?;
+                CrashPoint::DeliveryCommitted.passed();
                 if matches!(self.speaker, Speaker::Predecessor(_)) {
                     self.parts.wakes.collect(&self.member.client.name).wake();
                 }

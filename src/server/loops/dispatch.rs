@@ -5,6 +5,7 @@ use domain::schedule::policies::Policies;
 use domain::{AssignmentId, Placement};
 use store::{Proposal, StoreError};
 
+use crate::runtime::crash::CrashPoint;
 use crate::runtime::{Loop, Next};
 use crate::server::parts::Parts;
 
@@ -55,7 +56,9 @@ impl Loop for Dispatch {
             let assignment = AssignmentId::from_random(random);
             proposals.push(Proposal { job, placement: Placement { assignment, client } });
         }
+        CrashPoint::Decided.passed();
         let outcomes = self.parts.store.assign(proposals.clone()).await?;
+        CrashPoint::Assigned.passed();
         for (Proposal { job, placement }, outcome) in proposals.iter().zip(outcomes) {
             let client = &placement.client;
             match outcome {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use store::{StoreError, UnixMillis};
 
 use crate::files::durable;
+use crate::runtime::crash::CrashPoint;
 use crate::runtime::{Loop, Next};
 use crate::server::parts::Parts;
 
@@ -36,6 +37,9 @@ impl Loop for Retention {
         let before = UnixMillis::now().minus(self.parts.settings.max_age);
         let due = self.parts.store.expired(before, BATCH).await?;
         let cleaned = self.parts.store.expire(due.iter().map(|job| job.id).collect()).await?;
+        if !cleaned.is_empty() {
+            CrashPoint::CleanedCommitted.passed();
+        }
         for job in due.iter().filter(|job| cleaned.contains(&job.id)) {
             let mut paths = vec![self.parts.places.payload(job.payload.as_str())];
             paths.extend(job.result().map(|assignment| self.parts.places.result(assignment)));

@@ -12,6 +12,7 @@ use store::{ActiveAssignment, Report, StoreError};
 use super::fetch::{Fetch, Fetched};
 use super::{Round, RoundError};
 use crate::protocol::{ClientEvent, EVENTS_WAIT_MS, EventPage, EventsQuery, What};
+use crate::runtime::crash::CrashPoint;
 use crate::runtime::{Group, Next, Wake};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
@@ -63,6 +64,9 @@ impl Listener {
         if page.full {
             self.begin(&page);
             self.forgotten(client, &page, believed).await?;
+        }
+        if !page.events.is_empty() {
+            CrashPoint::EventsHeard.passed();
         }
         self.take(client, page).await?;
         Ok(Next::Again)

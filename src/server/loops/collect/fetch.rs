@@ -9,6 +9,7 @@ use store::{Report, StoreError};
 
 use crate::files::durable;
 use crate::protocol::{NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE};
+use crate::runtime::crash::CrashPoint;
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
 use crate::server::remote::{Modern, RemoteError, Wire};
@@ -73,8 +74,10 @@ impl Fetch {
                 (end, bytes, format!("{} ms on the client", self.duration_ms))
             }
         };
+        CrashPoint::ResultsStored.passed();
         let ended = Report::new(self.assignment, Event::Ended(end));
         self.parts.store.apply(Report { note: Some(note), result_bytes: bytes, ..ended }).await?;
+        CrashPoint::EndCommitted.passed();
         self.parts.wakes.dispatch.wake();
         self.parts.wakes.retention.wake();
         Ok(())

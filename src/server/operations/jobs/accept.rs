@@ -7,6 +7,7 @@ use store::{NewJob, PayloadKey, PayloadKeyError, StoreError};
 
 use crate::files::upload::{Part, Payload, Upload, UploadError};
 use crate::runtime::OnEnd;
+use crate::runtime::crash::CrashPoint;
 use crate::server::parts::Parts;
 
 /// Priorities a caller may give.
@@ -69,9 +70,12 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, Accep
 }
 
 async fn finish(parts: Parts, payload: Payload, key: PayloadKey, request: JobRequest) -> Result<Accepted, AcceptError> {
+    CrashPoint::UploadWritten.passed();
     let stored = payload.finish().await?;
+    CrashPoint::UploadDurable.passed();
     let (user, service) = (request.user, request.service.clone());
     let id = parts.store.accept(NewJob { request, payload: key, payload_bytes: stored.bytes() }).await?;
+    CrashPoint::JobCommitted.passed();
     stored.keep();
     parts.wakes.dispatch.wake();
     Ok(Accepted { id, user, service })

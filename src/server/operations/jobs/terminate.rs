@@ -6,6 +6,7 @@ use domain::{JobId, Status};
 use store::{KillRequest, StoreError};
 
 use super::view::wait_until_final;
+use crate::runtime::crash::CrashPoint;
 use crate::server::parts::Parts;
 use crate::server::remote::Speaker;
 
@@ -46,6 +47,7 @@ pub async fn terminate(parts: &Parts, id: JobId) -> Result<Terminated, StoreErro
             Ok(Terminated::Gone(Status::Killed))
         }
         KillRequest::Requested { client, .. } | KillRequest::AlreadyRequested { client, .. } => {
+            CrashPoint::KillCommitted.passed();
             parts.wakes.deliver(&client).wake();
             let job = wait_until_final(parts, id, PROOF).await?;
             let ended = job.map(|job| job.status()).filter(|status| status.is_final());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
-use domain::{Labels, Requires, ServiceName, Status, UserId};
+use domain::{IdempotencyKey, Labels, Requires, ServiceName, Status, UserId};
 use reqwest::multipart::Form;
 
 use super::api::{Accepted, Answer, Api, Job};
@@ -51,6 +51,12 @@ pub struct Submit {
     /// A label of the job's own, to find it again. Repeatable.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
+    /// Seconds that run.sh may run [default: the service's own limit, if it has one].
+    #[arg(long, value_name = "SECONDS")]
+    walltime: Option<u32>,
+    /// Your own name for this job: repeating the command with it makes no second job.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<IdempotencyKey>,
     /// Wait until the job has ended.
     #[arg(long)]
     wait: bool,
@@ -105,6 +111,8 @@ impl Submit {
             ("priority", self.priority.map(|priority| priority.to_string())),
             ("requires", self.requires.as_ref().map(ToString::to_string)),
             ("labels", (!labels.is_empty()).then(|| labels.to_string())),
+            ("walltime", self.walltime.map(|seconds| seconds.to_string())),
+            ("idempotency_key", self.idempotency_key.as_ref().map(ToString::to_string)),
         ];
         for (name, text) in optional {
             if let Some(text) = text {

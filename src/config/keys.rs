@@ -257,6 +257,10 @@ pub(super) mod service {
     pub const RUNS_PER_USER: &str = "runs_per_user";
     pub const MAX_RUNS: &str = "max_runs";
     pub const DOWNLOAD_CONTRACT: &str = "download_contract";
+    /// The longest that run.sh may run; none without it.
+    pub const WALLTIME: &str = "walltime_seconds";
+    /// `finish` or `stop`.
+    pub const ON_CONTACT_LOST: &str = "on_contact_lost";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
@@ -264,7 +268,15 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 4] = [RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT, CLIENTS];
-    pub const IN_ENVIRONMENT: [&str; 6] =
-        [UPLOAD_URL, DOWNLOAD_URL, TERMINATE_URL, RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT];
+    pub const IN_FILE: [&str; 6] = [RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT, WALLTIME, ON_CONTACT_LOST, CLIENTS];
+    pub const IN_ENVIRONMENT: [&str; 8] = [
+        UPLOAD_URL,
+        DOWNLOAD_URL,
+        TERMINATE_URL,
+        RUNS_PER_USER,
+        MAX_RUNS,
+        DOWNLOAD_CONTRACT,
+        WALLTIME,
+        ON_CONTACT_LOST,
+    ];
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use domain::Labels;
+use domain::{Labels, OnContactLost, Walltime};
 
 use super::settings::DownloadContract;
 use crate::telemetry::LogFormat;
@@ -48,6 +48,20 @@ pub(super) fn contract(text: &str) -> Result<DownloadContract, String> {
         "seed" => Ok(DownloadContract::Seed),
         "v2" => Ok(DownloadContract::V2),
         _ => Err("give seed or v2".into()),
+    }
+}
+
+pub(super) fn walltime(text: &str) -> Result<Walltime, String> {
+    let seconds: Option<u32> = text.trim().parse().ok();
+    let walltime = seconds.and_then(|seconds| Walltime::try_from(seconds).ok());
+    walltime.ok_or_else(|| format!("give a whole number from 1 to {}", Walltime::MAX))
+}
+
+pub(super) fn on_contact_lost(text: &str) -> Result<OnContactLost, String> {
+    match text {
+        "finish" => Ok(OnContactLost::Finish),
+        "stop" => Ok(OnContactLost::Stop),
+        _ => Err("give finish or stop".into()),
     }
 }
 

@@ -7,7 +7,8 @@ use toml::Value;
 
 use super::keys::Kind;
 use super::keys::service::{
-    CLIENTS, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, RUNS_PER_USER, TERMINATE_URL, UPLOAD_URL,
+    CLIENTS, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, ON_CONTACT_LOST, RUNS_PER_USER, TERMINATE_URL,
+    UPLOAD_URL, WALLTIME,
 };
 use super::mistakes::{Mistake, Origin, did_you_mean};
 use super::parse;
@@ -110,7 +111,10 @@ impl Service<'_> {
         let max_runs = limit(MAX_RUNS, defaults.max_runs);
         let download_contract: Option<DownloadContract> =
             self.take(resolver, DOWNLOAD_CONTRACT, Kind::Text, parse::contract);
-        ServiceSettings { limits: Limits { runs_per_user, max_runs }, download_contract }
+        let walltime = self.take(resolver, WALLTIME, Kind::Number, parse::walltime);
+        let on_contact_lost = self.take(resolver, ON_CONTACT_LOST, Kind::Text, parse::on_contact_lost);
+        let on_contact_lost = on_contact_lost.unwrap_or_default();
+        ServiceSettings { limits: Limits { runs_per_user, max_runs }, download_contract, walltime, on_contact_lost }
     }
 
     fn take<T>(

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use domain::{ClientName, Labels, Limits, ServiceName};
+use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
 
 /// The key that server and clients share. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -60,6 +60,10 @@ pub struct ServiceSettings {
     pub limits: Limits,
     /// Where it differs from the server's.
     pub download_contract: Option<DownloadContract>,
+    /// The longest that run.sh may run, whatever a job asks for.
+    pub walltime: Option<Walltime>,
+    /// What becomes of an attempt whose client is cut off.
+    pub on_contact_lost: OnContactLost,
 }
 
 /// A client machine from the configuration. One that several services name is one client.

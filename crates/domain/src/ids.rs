@@ -28,6 +28,9 @@ pub enum IdError {
     /// No [`ClientName`].
     #[error("a client name has 1 to 200 printable characters without spaces")]
     Client,
+    /// No [`IdempotencyKey`].
+    #[error("an idempotency key has 1 to 128 printable characters without spaces")]
+    IdempotencyKey,
     /// No [`AssignmentId`].
     #[error("an assignment id has 32 hexadecimal digits")]
     Assignment,
@@ -138,6 +141,12 @@ name!(
     ClientName,
     IdError::Client,
     |text| (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+);
+name!(
+    /// A caller's own name for one hand-in, so that a repeat of it makes no second job; unique per user and service.
+    IdempotencyKey,
+    IdError::IdempotencyKey,
+    |text| (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 );
 
 /// One try at running one job on one client: random, so that no wiped database, restored backup or reused number can

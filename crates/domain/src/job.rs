@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AssignmentId, ClientName, Failure, Labels, Requires, ServiceName, Slots, UserId};
+use crate::{AssignmentId, ClientName, Failure, Labels, Requires, ServiceName, Slots, UserId, Walltime};
 
 /// What a caller asks for, checked at the door.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct JobRequest {
     pub requires: Requires,
     /// The caller's own labels, for finding the job again; they do not influence where it runs.
     pub labels: Labels,
+    /// How long run.sh may run; `None` leaves it to the service.
+    pub walltime: Option<Walltime>,
 }
 
 /// Where one attempt of a job runs.
@@ -31,6 +33,15 @@ pub struct Placement {
     pub assignment: AssignmentId,
     /// Where it runs.
     pub client: ClientName,
+}
+
+/// What is known of the processes of a killed job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KillProof {
+    /// None is left, or none was ever started.
+    Gone,
+    /// Its client was given up before it said so: something of it may still run there.
+    ClientLost,
 }
 
 /// The state of a job with what belongs to it.
@@ -53,7 +64,7 @@ pub enum State {
     /// There was no run.sh that could be started; the text says why.
     Invalid(String),
     /// Ended on request.
-    Killed,
+    Killed(KillProof),
     /// Ended, and its files were removed after MAX_AGE.
     Cleaned,
 }
@@ -71,7 +82,7 @@ impl State {
             Self::Completed => Status::Completed,
             Self::Failed(_) => Status::Failed,
             Self::Invalid(_) => Status::Invalid,
-            Self::Killed => Status::Killed,
+            Self::Killed(_) => Status::Killed,
             Self::Cleaned => Status::Cleaned,
         }
     }

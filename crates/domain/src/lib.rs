@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod client;
+pub mod contact;
 pub mod end;
 pub mod event;
 pub mod ids;
@@ -19,11 +20,12 @@ pub mod schedule;
 pub mod transition;
 
 pub use client::{ClientRecord, ClientState};
+pub use contact::OnContactLost;
 pub use end::{End, Failure};
 pub use event::Event;
-pub use ids::{AssignmentId, ClientName, JobId, ServiceName, UserId};
-pub use job::{JobRequest, Placement, Progress, State, Status};
+pub use ids::{AssignmentId, ClientName, IdempotencyKey, JobId, ServiceName, UserId};
+pub use job::{JobRequest, KillProof, Placement, Progress, State, Status};
 pub use labels::{Labels, Requires};
-pub use limits::{Limits, Slots};
+pub use limits::{Limits, Slots, Walltime};
 pub use reason::WaitReason;
 pub use transition::transition;

@@ -56,3 +56,38 @@ impl From<Slots> for u32 {
         slots.get()
     }
 }
+
+/// How long run.sh may run: 1 second to 366 days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Walltime(NonZeroU32);
+
+/// A number of seconds out of range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a wall time is a whole number of seconds from 1 to {}", Walltime::MAX)]
+pub struct WalltimeError;
+
+impl Walltime {
+    /// The longest, in seconds.
+    pub const MAX: u32 = 366 * 86_400;
+
+    /// In seconds, at least 1.
+    #[must_use]
+    pub fn seconds(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl TryFrom<u32> for Walltime {
+    type Error = WalltimeError;
+
+    fn try_from(seconds: u32) -> Result<Self, WalltimeError> {
+        NonZeroU32::new(seconds).filter(|n| n.get() <= Self::MAX).map(Self).ok_or(WalltimeError)
+    }
+}
+
+impl From<Walltime> for u32 {
+    fn from(walltime: Walltime) -> Self {
+        walltime.seconds()
+    }
+}

@@ -42,6 +42,11 @@ pub enum WaitReason {
         /// The large job.
         job: crate::JobId,
     },
+    /// The job was lost with its clients before, and rests.
+    RetryBackoff {
+        /// Whole seconds until it waits for its turn again.
+        seconds: u64,
+    },
     /// The quota policy gave less than it could have; the text is its own.
     PolicyHeld {
         /// One line of at most 200 bytes.
@@ -63,6 +68,7 @@ impl WaitReason {
             Self::ClientStarting => "client-starting",
             Self::ClientDraining => "client-draining",
             Self::ReservedFor { .. } => "reserved-for",
+            Self::RetryBackoff { .. } => "retry-backoff",
             Self::PolicyHeld { .. } => "policy-held",
         }
     }
@@ -92,6 +98,9 @@ impl fmt::Display for WaitReason {
             Self::ClientStarting => f.write_str("the clients that could fit do not answer yet"),
             Self::ClientDraining => f.write_str("all clients that fit are draining and take no new work"),
             Self::ReservedFor { job } => write!(f, "a client is being kept free for job {job}, which needs more slots"),
+            Self::RetryBackoff { seconds } => {
+                write!(f, "it was lost with its clients before and rests for {seconds} s more")
+            }
             Self::PolicyHeld { text } => f.write_str(text),
         }
     }

@@ -1,7 +1,7 @@
 //! The only authority on how a job moves from state to state.
 
 use crate::retry::INFRASTRUCTURE_RETRIES;
-use crate::{End, Event, Failure, Progress, State};
+use crate::{End, Event, Failure, KillProof, Progress, State};
 
 /// What `event` makes of a job, or `None` where it has come too late, twice, or does not apply: then nothing changes.
 ///
@@ -14,7 +14,7 @@ pub fn transition(job: &Progress, event: &Event) -> Option<Progress> {
             Some(Progress { state: State::Processing(placement.clone()), attempt: job.attempt + 1, ..job.clone() })
         }
         (State::Queued, Event::KillRequested) => {
-            Some(Progress { state: State::Killed, kill_requested: true, ..job.clone() })
+            Some(Progress { state: State::Killed(KillProof::Gone), kill_requested: true, ..job.clone() })
         }
         (_, Event::KillRequested) if job.state.status().is_active() && !job.kill_requested => {
             Some(Progress { kill_requested: true, ..job.clone() })
@@ -36,7 +36,7 @@ pub fn transition(job: &Progress, event: &Event) -> Option<Progress> {
         (State::Unknown(p), Event::ContactRegained { started: false }) => next(State::Submitted(p.clone())),
         // In Processing too: a server that restarts does not know whether the payload had arrived.
         (State::Processing(_) | State::Submitted(_) | State::Running(_) | State::Unknown(_), Event::DeclaredLost) => {
-            Some(lost(job))
+            Some(lost(job, KillProof::ClientLost))
         }
 
         (state, Event::Expired) if state.status().is_final() && *state != State::Cleaned => next(State::Cleaned),
@@ -51,17 +51,17 @@ fn ended(job: &Progress, end: &End) -> Progress {
         End::Signal(signal) => State::Failed(Failure::Signal(*signal)),
         End::Invalid(why) => State::Invalid(why.clone()),
         End::Limit(which) => State::Failed(Failure::Limit(which.clone())),
-        End::Killed => State::Killed,
-        End::CutOff => return lost(job),
+        End::Killed => State::Killed(KillProof::Gone),
+        End::CutOff => return lost(job, KillProof::Gone),
     };
     Progress { state, ..job.clone() }
 }
 
 /// The attempt may have run and is gone: again, as long as the budget lasts.
-fn lost(job: &Progress) -> Progress {
+fn lost(job: &Progress, proof: KillProof) -> Progress {
     let lost = job.lost + 1;
     let state = if job.kill_requested {
-        State::Killed
+        State::Killed(proof)
     } else if lost > INFRASTRUCTURE_RETRIES {
         State::Failed(Failure::RetriesSpent)
     } else {
@@ -72,5 +72,5 @@ fn lost(job: &Progress) -> Progress {
 
 /// Nothing can have started: the job waits again, or ends if that was asked meanwhile.
 fn back_in_queue(job: &Progress) -> State {
-    if job.kill_requested { State::Killed } else { State::Queued }
+    if job.kill_requested { State::Killed(KillProof::Gone) } else { State::Queued }
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use domain::{AssignmentId, End, Event, Failure, Placement, Progress, State, Status, retry, transition};
+use domain::{AssignmentId, End, Event, Failure, KillProof, Placement, Progress, State, Status, retry, transition};
 
 fn placement() -> Placement {
     Placement { assignment: AssignmentId::from_random([7; 16]), client: "a".parse().unwrap() }
@@ -18,7 +18,7 @@ fn state(status: Status) -> State {
         Status::Completed => State::Completed,
         Status::Failed => State::Failed(Failure::Exit(1)),
         Status::Invalid => State::Invalid("no run.sh".to_owned()),
-        Status::Killed => State::Killed,
+        Status::Killed => State::Killed(KillProof::Gone),
         Status::Cleaned => State::Cleaned,
     }
 }

@@ -71,9 +71,10 @@ fn job() -> Outcome<NewJob> {
         priority: 0,
         requires: Requires::default(),
         labels: Labels::default(),
+        walltime: None,
     };
     let payload = AssignmentId::from_random(random).to_string().parse()?;
-    Ok(NewJob { request, payload, payload_bytes: 1000 })
+    Ok(NewJob { request, payload, payload_bytes: 1000, hand_in: None })
 }
 
 /// Opening, and a snapshot of 1,000 users, with so many jobs of one status.

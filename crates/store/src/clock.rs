@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Wall clock, in milliseconds since 1970-01-01 UTC. What people read; nothing is ordered or measured by it.
+/// Milliseconds since 1970-01-01 UTC, as people read them; nothing is ordered by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    #[must_use]
-    pub fn now() -> Self {
+    /// What the machine's wall clock says now, which somebody may set to anything at any moment.
+    pub(crate) fn wall() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
@@ -24,19 +24,29 @@ impl UnixMillis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Since(i64);
 
-/// The monotonic clock that waits are measured by.
+/// The steady clock of this process: the wall clock as it was when the store was opened, and monotonic from there.
+///
+/// Rows carry its times, so that a wall clock that is set while the server runs makes no job older or younger: files are
+/// kept for MAX_AGE whatever happens to the wall clock. A restart believes the wall clock again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     opened: Instant,
+    wall: UnixMillis,
 }
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { opened: Instant::now() }
+        Self { opened: Instant::now(), wall: UnixMillis::wall() }
     }
 
     pub(crate) fn moment(self) -> Moment {
-        Moment { monotonic: self.monotonic(), wall: UnixMillis::now() }
+        let monotonic = self.monotonic();
+        Moment { monotonic, time: UnixMillis(self.wall.0.saturating_add(monotonic)) }
+    }
+
+    /// How far the wall clock was set ahead (positive) or back since the store was opened, in milliseconds.
+    pub(crate) fn wall_was_set_by(self) -> i64 {
+        UnixMillis::wall().0.saturating_sub(self.moment().time.0)
     }
 
     pub(crate) fn elapsed(self, since: Since) -> Duration {
@@ -48,17 +58,27 @@ impl Clock {
     }
 }
 
-/// Both clocks at once: turns a row's wall time into a monotonic one, so that a clock set later changes no wait.
+/// One instant as waits are measured and as rows tell it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     monotonic: i64,
-    pub(crate) wall: UnixMillis,
+    pub(crate) time: UnixMillis,
 }
 
 impl Moment {
-    /// A time in the future counts as now: the wall clock was set back meanwhile.
+    /// The moment `later` from now, to be asked for by [`Moment::until`].
+    pub(crate) fn plus(self, later: Duration) -> Since {
+        Since(self.monotonic.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long it is until `then`; zero once it is past.
+    pub(crate) fn until(self, then: Since) -> Duration {
+        Duration::from_millis(u64::try_from(then.0.saturating_sub(self.monotonic)).unwrap_or(0))
+    }
+
+    /// A time in the future counts as now: the wall clock was set back before this process began.
     pub(crate) fn since(self, began: UnixMillis) -> Since {
-        let age = self.wall.0.saturating_sub(began.0).max(0);
+        let age = self.time.0.saturating_sub(began.0).max(0);
         Since(self.monotonic.saturating_sub(age))
     }
 }

@@ -4,7 +4,7 @@ use domain::{AssignmentId, ClientName, ClientRecord, ClientState, Event, JobId, 
 use tokio::sync::oneshot;
 
 use crate::error::Cause;
-use crate::row::PayloadKey;
+use crate::row::{HandIn, PayloadKey};
 
 /// A job whose payload is durable on disk.
 #[derive(Debug, Clone)]
@@ -13,6 +13,28 @@ pub struct NewJob {
     /// Name of its directory; no other job may have it.
     pub payload: PayloadKey,
     pub payload_bytes: u64,
+    /// If the caller gave a key.
+    pub hand_in: Option<HandIn>,
+}
+
+/// What became of a new job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    New(JobId),
+    /// The same was handed in before under the same key; nothing was written.
+    Known(JobId),
+    /// Something else was handed in before under the same key; nothing was written.
+    OtherContent(JobId),
+}
+
+impl Accepted {
+    /// The job that this is about.
+    #[must_use]
+    pub fn id(self) -> JobId {
+        match self {
+            Self::New(id) | Self::Known(id) | Self::OtherContent(id) => id,
+        }
+    }
 }
 
 /// A job that shall run on a client.
@@ -137,7 +159,7 @@ pub(crate) struct KillOrder {
 
 #[derive(Debug)]
 pub(crate) enum Command {
-    Accept(Call<NewJob, JobId>),
+    Accept(Call<NewJob, Accepted>),
     Assign(Call<Vec<Proposal>, Vec<Result<(), AssignRefusal>>>),
     Apply(Call<Vec<Report>, Vec<Applied>>),
     Kill(Call<KillOrder, KillRequest>),

@@ -20,6 +20,7 @@ mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::schedule::snapshot::{ClientView, Shape, Snapshot};
 use domain::{ClientName, ClientRecord, JobId, Limits, ServiceName, UserId, WaitReason};
@@ -27,12 +28,12 @@ use sqlx::SqlitePool;
 use tokio::sync::{broadcast, mpsc};
 
 pub use clock::UnixMillis;
-pub use command::{Applied, AssignRefusal, KillRequest, NewJob, Proposal, Report};
+pub use command::{Accepted, Applied, AssignRefusal, KillRequest, NewJob, Proposal, Report};
 pub use error::{Cause, StoreError};
 pub use ledger::{ActiveAssignment, ClientWork, LedgerDump};
 pub use open::StoreOptions;
 pub use read::JobFilter;
-pub use row::{HistoryRow, JobRow, KillMark, PayloadKey, PayloadKeyError};
+pub use row::{ContentDigest, ContentDigestError, HandIn, HistoryRow, JobRow, KillMark, PayloadKey, PayloadKeyError};
 pub use writer::WriterTask;
 
 use clock::Clock;
@@ -113,7 +114,7 @@ impl Store {
 impl Store {
     /// # Errors
     /// Nothing was written.
-    pub async fn accept(&self, job: NewJob) -> Result<JobId, StoreError> {
+    pub async fn accept(&self, job: NewJob) -> Result<Accepted, StoreError> {
         self.ask("a new job", job, Command::Accept).await
     }
 
@@ -176,6 +177,25 @@ impl Store {
 
 /// What is known in memory. None of it waits for the database.
 impl Store {
+    /// The steady time that rows carry: see [`UnixMillis`] and the module `clock`.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.shared.clock.moment().time
+    }
+
+    /// How far the wall clock was set ahead (positive) or back since the store was opened, in milliseconds. Rows do not
+    /// follow it before the next start.
+    #[must_use]
+    pub fn wall_clock_was_set_by(&self) -> i64 {
+        self.shared.clock.wall_was_set_by()
+    }
+
+    /// How long it is until the next job has rested enough after a loss; a decision should be made then.
+    #[must_use]
+    pub fn next_rest_ends_in(&self) -> Option<Duration> {
+        self.shared.ledger().next_rest_ends_in()
+    }
+
     /// Services and limits in force; replaces what was configured before.
     pub fn configure(&self, services: BTreeMap<ServiceName, Limits>) {
         self.shared.ledger().configure(services);
@@ -208,7 +228,14 @@ impl Store {
     /// `None` if the job does not wait.
     #[must_use]
     pub fn waiting(&self, job: &JobRow) -> Option<Waiting> {
-        let ahead = self.shared.ledger().position(job)?;
+        let (ahead, rests) = {
+            let ledger = self.shared.ledger();
+            (ledger.position(job)?, ledger.rests_for(job))
+        };
+        if let Some(rest) = rests {
+            let seconds = rest.as_secs() + u64::from(rest.subsec_nanos() > 0);
+            return Some(Waiting { reason: Some(WaitReason::RetryBackoff { seconds }), ahead });
+        }
         let key = (job.request.service.clone(), job.request.user, ledger::shape_of(job));
         Some(Waiting { reason: self.shared.reasons().get(&key).cloned(), ahead })
     }

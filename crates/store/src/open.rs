@@ -78,7 +78,7 @@ pub(crate) async fn server_id(connection: &mut SqliteConnection) -> Result<Strin
     let fresh = format!("{:032x}", u128::from_be_bytes(random));
     sqlx::query("INSERT INTO server (one, server_id, created_at) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING")
         .bind(fresh)
-        .bind(UnixMillis::now().0)
+        .bind(UnixMillis::wall().0)
         .execute(&mut *connection)
         .await?;
     Ok(sqlx::query_scalar("SELECT server_id FROM server WHERE one = 1").fetch_one(connection).await?)

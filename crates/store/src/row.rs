@@ -7,8 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use domain::{
-    AssignmentId, ClientName, ClientRecord, Failure, JobId, JobRequest, Placement, Progress, Slots, State, Status,
-    UserId,
+    AssignmentId, ClientName, ClientRecord, Failure, IdempotencyKey, JobId, JobRequest, KillProof, Placement, Progress,
+    Slots, State, Status, UserId, Walltime,
 };
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -55,6 +55,39 @@ pub struct KillMark {
     pub by: String,
 }
 
+/// What was handed in under a caller's key: a repeat of the same is the same job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandIn {
+    /// Unique per user and service.
+    pub key: IdempotencyKey,
+    /// Of all that was handed in.
+    pub digest: ContentDigest,
+}
+
+/// SHA-256 in 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentDigest(String);
+
+/// A text that is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a content digest has 64 hexadecimal digits")]
+pub struct ContentDigestError;
+
+impl FromStr for ContentDigest {
+    type Err = ContentDigestError;
+
+    fn from_str(text: &str) -> Result<Self, ContentDigestError> {
+        let valid = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        valid.then(|| Self(text.to_owned())).ok_or(ContentDigestError)
+    }
+}
+
+impl fmt::Display for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A job as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRow {
@@ -73,6 +106,8 @@ pub struct JobRow {
     pub last_client: Option<ClientName>,
     pub payload: PayloadKey,
     pub payload_bytes: u64,
+    /// If the caller gave a key.
+    pub hand_in: Option<HandIn>,
     /// Size of the stored result, if there is one.
     pub result_bytes: Option<u64>,
     pub created_at: UnixMillis,
@@ -112,7 +147,8 @@ pub struct HistoryRow {
 pub(crate) const JOB_COLUMNS: &str = "jobs.id, jobs.user_id, jobs.service, jobs.slots, jobs.requires, jobs.priority, \
      jobs.labels, jobs.status, jobs.version, jobs.attempt, jobs.lost, jobs.kill_requested_at, jobs.kill_requested_by, \
      jobs.assignment, jobs.client, jobs.client_number, jobs.last_client, jobs.outcome, jobs.payload, jobs.payload_bytes, \
-     jobs.result_bytes, jobs.created_at, jobs.ended_at";
+     jobs.result_bytes, jobs.created_at, jobs.ended_at, jobs.walltime_seconds, jobs.idempotency_key, \
+     jobs.content_digest";
 
 /// Columns of one row, read in order; every complaint names the row.
 struct Columns<'r> {
@@ -155,6 +191,11 @@ impl Columns<'_> {
         self.raw::<i64>().map(UnixMillis)
     }
 
+    fn walltime(&mut self) -> Result<Option<Walltime>, Cause> {
+        let value = self.optional_number::<u32>()?;
+        value.map(Walltime::try_from).transpose().map_err(|error| Cause::damaged(&self.subject, &error))
+    }
+
     fn slots(&mut self) -> Result<Slots, Cause> {
         let value = self.number::<u32>()?;
         Slots::try_from(value).map_err(|error| Cause::damaged(&self.subject, &format!("{value} slots: {error}")))
@@ -170,7 +211,6 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
     let requires = columns.parsed()?;
     let priority = columns.number()?;
     let labels = columns.parsed()?;
-    let request = JobRequest { user, service, slots, priority, requires, labels };
 
     let status = columns.parsed()?;
     let version = columns.number()?;
@@ -192,27 +232,40 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
     let state =
         state_of(status, placement.as_ref(), outcome).map_err(|found| Cause::damaged(&columns.subject, &found))?;
 
+    let payload = columns.parsed()?;
+    let payload_bytes = columns.number()?;
+    let result_bytes = columns.optional_number()?;
+    let created_at = columns.time()?;
+    let ended_at = columns.raw::<Option<i64>>()?.map(UnixMillis);
+    let walltime = columns.walltime()?;
+    let hand_in = match (columns.optional_parsed()?, columns.optional_parsed()?) {
+        (Some(key), Some(digest)) => Some(HandIn { key, digest }),
+        (None, None) => None,
+        _ => return Err(Cause::damaged(&columns.subject, &"half a hand-in")),
+    };
+
     Ok(JobRow {
         id,
-        request,
+        request: JobRequest { user, service, slots, priority, requires, labels, walltime },
         progress: Progress { state, attempt, lost, kill_requested: kill.is_some() },
         version,
         kill,
         placement,
         client_number,
         last_client,
-        payload: columns.parsed()?,
-        payload_bytes: columns.number()?,
-        result_bytes: columns.optional_number()?,
-        created_at: columns.time()?,
-        ended_at: columns.raw::<Option<i64>>()?.map(UnixMillis),
+        payload,
+        payload_bytes,
+        hand_in,
+        result_bytes,
+        created_at,
+        ended_at,
     })
 }
 
 /// The state that a status word, a placement and an outcome make together.
 fn state_of(status: Status, placement: Option<&Placement>, outcome: Option<String>) -> Result<State, String> {
     let placed = || placement.cloned().ok_or_else(|| format!("status {status} without a placement"));
-    let ended = || outcome.ok_or_else(|| format!("status {status} without an outcome"));
+    let ended = || outcome.clone().ok_or_else(|| format!("status {status} without an outcome"));
     Ok(match status {
         Status::Queued if placement.is_some() => return Err("status Queued with a placement".to_owned()),
         Status::Queued => State::Queued,
@@ -226,16 +279,24 @@ fn state_of(status: Status, placement: Option<&Placement>, outcome: Option<Strin
             State::Failed(serde_json::from_str::<Failure>(&text).map_err(|error| format!("outcome `{text}`: {error}"))?)
         }
         Status::Invalid => State::Invalid(ended()?),
-        Status::Killed => State::Killed,
+        Status::Killed => State::Killed(match outcome.as_deref() {
+            None => KillProof::Gone,
+            Some(CLIENT_LOST) => KillProof::ClientLost,
+            Some(other) => return Err(format!("outcome `{other}`")),
+        }),
         Status::Cleaned => State::Cleaned,
     })
 }
+
+/// The column `outcome` of a killed job whose client was given up.
+const CLIENT_LOST: &str = "client-lost";
 
 /// The column `outcome` of a state.
 pub(crate) fn outcome_of(state: &State) -> Option<String> {
     match state {
         State::Failed(failure) => serde_json::to_string(failure).ok(),
         State::Invalid(why) => Some(why.clone()),
+        State::Killed(KillProof::ClientLost) => Some(CLIENT_LOST.to_owned()),
         _ => None,
     }
 }

@@ -98,8 +98,15 @@ impl From<AcceptError> for Problem {
                 .remedy("send at least run.sh, as a part named `file` with a file name"),
             AcceptError::NeverFits { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "never-fits", detail)
                 .remedy("ask for fewer slots or labels, or have the operator add a client that fits"),
+            AcceptError::KeyTaken { key, .. } => Self::new(StatusCode::CONFLICT, "idempotency-key-taken", detail)
+                .field("idempotency_key", key.as_str())
+                .remedy("repeat exactly what was handed in, or use a new key for something new"),
             AcceptError::Store(error) => error.into(),
-            AcceptError::Random(_) | AcceptError::Key(_) | AcceptError::BrokenOff => Self::internal(&error),
+            AcceptError::Random(_)
+            | AcceptError::Key(_)
+            | AcceptError::Digest(_)
+            | AcceptError::NoDigest(_)
+            | AcceptError::BrokenOff => Self::internal(&error),
         }
     }
 }

@@ -35,6 +35,8 @@ problems! {
         BadRequest = 400,
         /// The body stopped arriving.
         Timeout = 408,
+        /// Something else was handed in under this idempotency key before.
+        KeyTaken = 409,
         /// The body is larger than the server takes.
         TooLarge = 413,
         /// The body is not multipart/form-data.

@@ -58,6 +58,23 @@ fn schema() -> MetaSchema {
         ),
         ("requires", text("string", None, "Tests on a client's labels, with commas: `gpu,memory_gb>=16,arch=arm64`.")),
         ("labels", text("string", None, "The caller's own labels, with commas: `project=a,run=7`.")),
+        (
+            "walltime",
+            text(
+                "integer",
+                Some("int32"),
+                "Seconds that run.sh may run, at most the service's own; it is Failed then.",
+            ),
+        ),
+        (
+            "idempotency_key",
+            text(
+                "string",
+                None,
+                "The caller's own name for this hand-in, 1 to 128 printable characters: a repeat with the same content is \
+                 answered with the same job, one with other content is refused. Unique per user and service.",
+            ),
+        ),
     ];
     MetaSchema { required: vec!["file", "user_id", "service"], properties, ..MetaSchema::new("object") }
 }

@@ -47,7 +47,7 @@ impl Loop for Dispatch {
         let reasons = decision.reasons.into_iter();
         self.parts.store.put_reasons(reasons.map(|left| (left.service, left.user, left.shape, left.reason)).collect());
         if decision.placements.is_empty() {
-            return Ok(Next::WhenWoken);
+            return Ok(self.parts.store.next_rest_ends_in().map_or(Next::WhenWoken, Next::After));
         }
         let mut proposals = Vec::with_capacity(decision.placements.len());
         for (job, client) in decision.placements {

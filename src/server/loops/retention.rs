@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use store::{StoreError, UnixMillis};
+use store::StoreError;
 
 use crate::files::durable;
 use crate::runtime::crash::CrashPoint;
@@ -34,7 +34,7 @@ impl Loop for Retention {
     }
 
     async fn run_once(&mut self) -> Result<Next, StoreError> {
-        let before = UnixMillis::now().minus(self.parts.settings.max_age);
+        let before = self.parts.store.now().minus(self.parts.settings.max_age);
         let due = self.parts.store.expired(before, BATCH).await?;
         let cleaned = self.parts.store.expire(due.iter().map(|job| job.id).collect()).await?;
         if !cleaned.is_empty() {

@@ -8,16 +8,15 @@ use super::queue::Entry;
 use super::{Ledger, Retried};
 use crate::clock::{Clock, Moment, UnixMillis};
 use crate::error::Cause;
-use crate::row::{JOB_COLUMNS, read_client, read_job};
+use crate::row::{JOB_COLUMNS, JobRow, read_client, read_job};
 
 /// One row for each user, shape and priority instead of one a job: a row through sqlx costs 1.5 µs, a number in a
 /// text 0.1 µs.
 const QUEUED: &str = "SELECT service, user_id, slots, requires, priority, group_concat(id || ':' || created_at) \
      FROM jobs WHERE status = 'Queued' GROUP BY service, user_id, slots, requires, priority";
 
-const RETRIED: &str = "SELECT id, attempt, last_client FROM jobs WHERE status = 'Queued' AND attempt > 0";
-
-/// The condition is, word for word, that of the index `jobs_active`.
+/// The conditions are, word for word, those of the indexes `jobs_retried` and `jobs_active`.
+const RETRIED: &str = " FROM jobs WHERE status = 'Queued' AND attempt > 0";
 const ACTIVE: &str = " FROM jobs WHERE status IN ('Processing', 'Submitted', 'Running', 'Unknown')";
 
 const CLIENTS: &str = "SELECT name, services, slots, labels, state FROM clients";
@@ -42,13 +41,13 @@ pub(crate) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Res
         let waiting = &mut ledger.services.entry(name).or_default().waiting;
         waiting.entry(user).or_default().entry(shape).or_default().load(priority, entries);
     }
-    for row in sqlx::query(RETRIED).fetch_all(&mut *connection).await? {
-        let (job, retried) = read_retried(&row)?;
-        ledger.retried.insert(job, retried);
+    for job in jobs(connection, RETRIED).await? {
+        ledger.retried.insert(job.id, Retried::of(&job));
+        // How long it has rested is not known: it starts again, and is never shorter.
+        ledger.rest(&job, now);
     }
-    let active = format!("SELECT {JOB_COLUMNS}{ACTIVE}");
-    for row in sqlx::query(sqlx::AssertSqlSafe(active)).fetch_all(&mut *connection).await? {
-        ledger.enter(&read_job(&row)?, now);
+    for job in jobs(connection, ACTIVE).await? {
+        ledger.enter(&job, now);
     }
     for row in sqlx::query(CLIENTS).fetch_all(&mut *connection).await? {
         ledger.put_client(read_client(&row)?);
@@ -71,11 +70,8 @@ fn entries(text: &str, now: Moment) -> Option<Vec<Entry>> {
     text.split(',').map(entry).collect()
 }
 
-fn read_retried(row: &sqlx::sqlite::SqliteRow) -> Result<(JobId, Retried), Cause> {
-    let job = JobId(row.try_get(0)?);
-    let damaged = |found: &dyn std::fmt::Display| Cause::damaged(&format_args!("job {job}"), found);
-    let attempt = u32::try_from(row.try_get::<i64, _>(1)?).map_err(|found| damaged(&found))?;
-    let last_client = row.try_get::<Option<String>, _>(2)?;
-    let last_client = last_client.map(|name| name.parse()).transpose().map_err(|found| damaged(&found))?;
-    Ok((job, Retried { attempt, last_client }))
+async fn jobs(connection: &mut SqliteConnection, condition: &str) -> Result<Vec<JobRow>, Cause> {
+    let query = format!("SELECT {JOB_COLUMNS}{condition}");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(connection).await?;
+    rows.iter().map(read_job).collect()
 }

@@ -19,7 +19,7 @@ use domain::{AssignmentId, ClientName, ClientRecord, JobId, Limits, ServiceName,
 pub use dump::LedgerDump;
 pub use view::{ActiveAssignment, ClientWork};
 
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, Since};
 use crate::row::JobRow;
 use queue::{Entry, Queue};
 
@@ -32,7 +32,13 @@ pub(crate) struct Ledger {
     clients: BTreeMap<ClientName, Client>,
     /// What only jobs have that wait again after an attempt.
     retried: HashMap<JobId, Retried>,
+    /// Queued jobs that rest after a loss, and until when. Also those that have rested enough, until they leave the
+    /// queue: it is time that ends a rest, not a change.
+    resting: BTreeMap<Place, BTreeMap<JobId, Since>>,
 }
+
+/// Where jobs queue.
+type Place = (ServiceName, UserId, Shape);
 
 #[derive(Debug, Default)]
 struct Service {
@@ -76,6 +82,12 @@ struct Retried {
     last_client: Option<ClientName>,
 }
 
+impl Retried {
+    fn of(row: &JobRow) -> Self {
+        Self { attempt: row.progress.attempt, last_client: row.last_client.clone() }
+    }
+}
+
 /// One job's change in one transaction.
 #[derive(Debug)]
 pub(crate) struct Change {
@@ -88,6 +100,10 @@ pub(crate) fn shape_of(row: &JobRow) -> Shape {
     Shape { slots: row.request.slots, requires: row.request.requires.clone() }
 }
 
+fn place_of(row: &JobRow) -> Place {
+    (row.request.service.clone(), row.request.user, shape_of(row))
+}
+
 impl Ledger {
     pub(crate) fn new(clock: Clock) -> Self {
         Self {
@@ -96,6 +112,7 @@ impl Ledger {
             everywhere: HashMap::new(),
             clients: BTreeMap::new(),
             retried: HashMap::new(),
+            resting: BTreeMap::new(),
         }
     }
 
@@ -116,6 +133,10 @@ impl Ledger {
                 self.leave(before);
             }
             self.enter(&change.now, now);
+            let lost_before = change.before.as_ref().map_or(0, |before| before.progress.lost);
+            if change.now.progress.lost > lost_before {
+                self.rest(&change.now, now);
+            }
             let waited = change.before.as_ref().is_none_or(|before| before.status() == Status::Queued);
             if waited && change.now.status().is_active() {
                 self.count_grant(&change.now);
@@ -136,8 +157,7 @@ impl Ledger {
                 let queue = service.waiting.entry(request.user).or_default().entry(shape_of(row)).or_default();
                 queue.insert(request.priority, Entry { job: row.id, since: now.since(row.created_at) });
                 if row.progress.attempt > 0 {
-                    let retried = Retried { attempt: row.progress.attempt, last_client: row.last_client.clone() };
-                    self.retried.insert(row.id, retried);
+                    self.retried.insert(row.id, Retried::of(row));
                 }
             }
             (Some(placement), status) if status.is_active() => {
@@ -183,8 +203,27 @@ impl Ledger {
         }
     }
 
+    /// A job that is queued again after a loss rests for as long as the domain says.
+    fn rest(&mut self, row: &JobRow, now: Moment) {
+        let rest = domain::retry::rest(row.progress.lost);
+        if row.status() == Status::Queued && !rest.is_zero() {
+            self.resting.entry(place_of(row)).or_default().insert(row.id, now.plus(rest));
+        }
+    }
+
+    fn stop_resting(&mut self, row: &JobRow) {
+        let place = place_of(row);
+        if let Some(jobs) = self.resting.get_mut(&place) {
+            jobs.remove(&row.id);
+            if jobs.is_empty() {
+                self.resting.remove(&place);
+            }
+        }
+    }
+
     fn leave_queue(&mut self, row: &JobRow) {
         self.retried.remove(&row.id);
+        self.stop_resting(row);
         let Some(service) = self.services.get_mut(&row.request.service) else { return };
         let Some(shapes) = service.waiting.get_mut(&row.request.user) else { return };
         let shape = shape_of(row);

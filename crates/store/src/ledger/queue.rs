@@ -97,7 +97,7 @@ mod tests {
         let now = Clock::start().moment();
         let mut queue = Queue::default();
         for &(priority, job) in jobs {
-            queue.insert(priority, Entry { job: JobId(job), since: now.since(now.wall) });
+            queue.insert(priority, Entry { job: JobId(job), since: now.since(now.time) });
         }
         queue
     }

@@ -23,11 +23,12 @@ impl Ledger {
 
     fn service_queue(&self, name: &ServiceName, service: &Service) -> ServiceQueue {
         let free = self.free_slots(name);
-        let users = service.waiting.keys().map(|user| self.user_queue(*user, service, free)).collect();
+        let users = service.waiting.keys().map(|user| self.user_queue(name, *user, service, free));
+        let users = users.filter(|queue| !queue.waiting.is_empty()).collect();
         ServiceQueue { service: name.clone(), limits: service.limits, active: service.active, users }
     }
 
-    fn user_queue(&self, user: UserId, service: &Service, free: u32) -> UserQueue {
+    fn user_queue(&self, name: &ServiceName, user: UserId, service: &Service, free: u32) -> UserQueue {
         let turns = service.users.get(&user).copied().unwrap_or_default();
         let left = service.limits.map_or(0, |limits| most_grants(limits, service.active, turns.active));
         let heads = left.min(free) as usize;
@@ -37,17 +38,33 @@ impl Ledger {
             active: turns.active,
             active_everywhere: self.everywhere.get(&user).copied().unwrap_or(0),
             last_turn: turns.last_turn,
-            waiting: shapes.map(|(shape, queue)| self.waiting(shape, queue, heads)).collect(),
+            waiting: shapes
+                .filter_map(|(shape, queue)| self.waiting(&self.resting(name, user, shape), shape, queue, heads))
+                .collect(),
         }
     }
 
-    fn waiting(&self, shape: &Shape, queue: &Queue, heads: usize) -> Waiting {
-        Waiting {
+    /// `None` if all of them rest.
+    fn waiting(&self, resting: &[JobId], shape: &Shape, queue: &Queue, heads: usize) -> Option<Waiting> {
+        let queued = queue.len().saturating_sub(resting.len() as u64);
+        let awake = queue.iter().filter(|(_, job)| !resting.contains(job));
+        (queued > 0).then(|| Waiting {
             shape: shape.clone(),
-            queued: queue.len(),
+            queued,
             oldest_wait: queue.oldest().map(|since| self.clock.elapsed(since)).unwrap_or_default(),
-            heads: queue.iter().take(heads).map(|(priority, job)| self.head(priority, job)).collect(),
+            heads: awake.take(heads).map(|(priority, job)| self.head(priority, job)).collect(),
+        })
+    }
+
+    /// Those of one queue that rest after a loss.
+    fn resting(&self, service: &ServiceName, user: UserId, shape: &Shape) -> Vec<JobId> {
+        // Seldom anything rests, and then no key is made.
+        if self.resting.is_empty() {
+            return Vec::new();
         }
+        let now = self.clock.moment();
+        let jobs = self.resting.get(&(service.clone(), user, shape.clone())).into_iter().flatten();
+        jobs.filter(|(_, until)| !now.until(**until).is_zero()).map(|(job, _)| *job).collect()
     }
 
     fn head(&self, priority: i32, job: JobId) -> Head {

@@ -1,5 +1,8 @@
 //! Smaller looks into the ledger: one client's work, one job's place, the counts that assigning checks again.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use domain::{AssignmentId, ClientName, ClientRecord, JobId, Limits, ServiceName, Status, UserId};
 
 use super::Ledger;
@@ -60,6 +63,19 @@ impl Ledger {
         let priority = row.request.priority;
         let waits = shapes.get(&super::shape_of(row)).is_some_and(|queue| queue.contains(priority, row.id));
         waits.then(|| shapes.values().map(|queue| queue.before(priority, row.id)).sum())
+    }
+
+    /// How long a queued job still rests after a loss; `None` if it does not.
+    pub(crate) fn rests_for(&self, row: &JobRow) -> Option<Duration> {
+        let until = self.resting.get(&super::place_of(row))?.get(&row.id)?;
+        Some(self.clock.moment().until(*until)).filter(|rest| !rest.is_zero())
+    }
+
+    /// How long it is until the next rest ends.
+    pub(crate) fn next_rest_ends_in(&self) -> Option<Duration> {
+        let now = self.clock.moment();
+        let rests = self.resting.values().flat_map(BTreeMap::values).map(|until| now.until(*until));
+        rests.filter(|rest| !rest.is_zero()).min()
     }
 
     pub(crate) fn counts(&self, service: &ServiceName, user: UserId) -> Counts {

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::{AssignmentId, ClientName, ClientRecord, Event, JobId, Progress, State, Status, transition};
+use domain::{
+    AssignmentId, ClientName, ClientRecord, Event, IdempotencyKey, JobId, JobRequest, Progress, ServiceName, State,
+    Status, UserId, transition,
+};
 
 use super::assign::Taken;
 use crate::clock::UnixMillis;
-use crate::command::{Applied, Command, KillOrder, KillRequest, NewJob, Report};
+use crate::command::{Accepted, Applied, Command, KillOrder, KillRequest, NewJob, Report};
 use crate::ledger::{Change, Ledger};
-use crate::row::{HistoryRow, JobRow, KillMark};
+use crate::row::{ContentDigest, HandIn, HistoryRow, JobRow, KillMark};
 
 /// What a transaction has to write.
 #[derive(Debug)]
@@ -26,12 +29,21 @@ impl Plan {
     }
 }
 
+/// Where a caller's key is unique.
+type HandInPlace = (UserId, ServiceName, IdempotencyKey);
+
+fn place(request: &JobRequest, key: &IdempotencyKey) -> HandInPlace {
+    (request.user, request.service.clone(), key.clone())
+}
+
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     pub(super) ledger: &'a Ledger,
     pub(super) jobs: BTreeMap<JobId, Change>,
     /// Jobs by the assignment that was read with them.
     by_assignment: HashMap<AssignmentId, JobId>,
+    /// Jobs by the key they were handed in under.
+    by_hand_in: HashMap<HandInPlace, (JobId, ContentDigest)>,
     pub(super) clients: BTreeMap<ClientName, ClientRecord>,
     /// What this batch adds to the ledger's counts.
     pub(super) taken: Taken,
@@ -44,11 +56,18 @@ impl<'a> Draft<'a> {
     pub(super) fn new(ledger: &'a Ledger, touched: Vec<JobRow>, next_id: JobId, now: UnixMillis) -> Self {
         let by_assignment =
             touched.iter().filter_map(|row| row.placement.as_ref().map(|placed| (placed.assignment, row.id))).collect();
+        let by_hand_in = touched
+            .iter()
+            .filter_map(|row| {
+                row.hand_in.as_ref().map(|own| (place(&row.request, &own.key), (row.id, own.digest.clone())))
+            })
+            .collect();
         let jobs = touched.into_iter().map(|row| (row.id, Change { before: Some(row.clone()), now: row })).collect();
         Self {
             ledger,
             jobs,
             by_assignment,
+            by_hand_in,
             clients: BTreeMap::new(),
             taken: Taken::default(),
             history: Vec::new(),
@@ -88,7 +107,17 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn accept(&mut self, job: &NewJob) -> JobId {
+    fn accept(&mut self, job: &NewJob) -> Accepted {
+        if let Some(hand_in) = &job.hand_in {
+            let before = self.by_hand_in.get(&place(&job.request, &hand_in.key));
+            if let Some((known, digest)) = before {
+                return if *digest == hand_in.digest {
+                    Accepted::Known(*known)
+                } else {
+                    Accepted::OtherContent(*known)
+                };
+            }
+        }
         let id = self.next_id;
         self.next_id = JobId(id.0 + 1);
         let row = JobRow {
@@ -102,6 +131,7 @@ impl<'a> Draft<'a> {
             last_client: None,
             payload: job.payload.clone(),
             payload_bytes: job.payload_bytes,
+            hand_in: job.hand_in.clone(),
             result_bytes: None,
             created_at: self.now,
             ended_at: None,
@@ -116,8 +146,11 @@ impl<'a> Draft<'a> {
             client: None,
             reason: None,
         });
+        if let Some(HandIn { key, digest }) = &row.hand_in {
+            self.by_hand_in.insert(place(&row.request, key), (id, digest.clone()));
+        }
         self.jobs.insert(id, Change { before: None, now: row });
-        id
+        Accepted::New(id)
     }
 
     fn apply(&mut self, report: &Report) -> Applied {

@@ -105,7 +105,7 @@ impl WriterTask {
         let touched = statements::touched_jobs(&mut transaction, commands).await?;
         let plan = {
             let ledger = self.shared.ledger();
-            let mut draft = Draft::new(&ledger, touched, self.next_id, now.wall);
+            let mut draft = Draft::new(&ledger, touched, self.next_id, now.time);
             for command in commands {
                 draft.add(command);
             }

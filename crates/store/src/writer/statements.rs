@@ -1,4 +1,4 @@
-//! The writer's SQL: at most seven statements a batch, each with all its rows, in the subset that SQLite and
+//! The writer's SQL: at most eight statements a batch, each with all its rows, in the subset that SQLite and
 //! PostgreSQL share.
 
 use std::collections::BTreeSet;
@@ -8,12 +8,12 @@ use sqlx::query_builder::Separated;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::draft::Plan;
-use crate::command::Command;
+use crate::command::{Command, NewJob};
 use crate::error::Cause;
 use crate::ledger::Change;
 use crate::row::{HistoryRow, JOB_COLUMNS, JobRow, outcome_of, read_job};
 
-/// Rows in one statement at most; the widest has 22 parameters, and SQLite takes 32,766.
+/// Rows in one statement at most; the widest has 17 parameters a row, and SQLite takes 32,766.
 const ROWS: usize = 1_000;
 /// Statements of so few rows are kept prepared. Longer ones are many different texts, and preparing costs less a row
 /// than it does for one.
@@ -26,6 +26,7 @@ pub(super) async fn touched_jobs(
 ) -> Result<Vec<JobRow>, Cause> {
     let mut ids = BTreeSet::new();
     let mut assignments = BTreeSet::new();
+    let mut hand_ins = BTreeSet::new();
     for command in commands {
         match command {
             Command::Assign(call) => ids.extend(call.request.iter().map(|proposal| proposal.job.0)),
@@ -34,12 +35,43 @@ pub(super) async fn touched_jobs(
             }
             Command::Expire(call) => ids.extend(call.request.iter().map(|job| job.0)),
             Command::Apply(call) => assignments.extend(call.request.iter().map(|report| report.assignment.to_string())),
-            Command::Accept(_) | Command::PutClient(_) | Command::Verify(_) | Command::Close(_) => {}
+            Command::Accept(call) => hand_ins.extend(hand_in(&call.request)),
+            Command::PutClient(_) | Command::Verify(_) | Command::Close(_) => {}
         }
     }
     let mut jobs = jobs_where(connection, "jobs.id", ids).await?;
     jobs.extend(jobs_where(connection, "jobs.assignment", assignments).await?);
+    jobs.extend(jobs_handed_in(connection, hand_ins).await?);
     Ok(jobs)
+}
+
+/// User, service and key of a new job that has one.
+type HandInPlace<'a> = (i64, &'a str, &'a str);
+
+fn hand_in(job: &NewJob) -> Option<HandInPlace<'_>> {
+    let own = job.hand_in.as_ref()?;
+    Some((job.request.user.get(), job.request.service.as_str(), own.key.as_str()))
+}
+
+/// The jobs that were handed in under these keys before.
+async fn jobs_handed_in(
+    connection: &mut SqliteConnection,
+    hand_ins: BTreeSet<HandInPlace<'_>>,
+) -> Result<Vec<JobRow>, Cause> {
+    if hand_ins.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new("WITH asked (user_id, service, idempotency_key) AS (");
+    query.push_values(&hand_ins, |mut tuple, (user, service, key)| {
+        push_integer(&mut tuple, Some(*user));
+        tuple.push_bind(service.to_string()).push_bind(key.to_string());
+    });
+    query.push(") SELECT ").push(JOB_COLUMNS).push(
+        " FROM asked JOIN jobs ON jobs.user_id = asked.user_id AND jobs.service = asked.service \
+         AND jobs.idempotency_key = asked.idempotency_key",
+    );
+    let rows = query.build().persistent(hand_ins.len() <= KEPT).fetch_all(connection).await?;
+    rows.iter().map(read_job).collect()
 }
 
 /// Jobs whose `column` is one of `values`, which are all different.
@@ -90,7 +122,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Res
 async fn insert_jobs(connection: &mut SqliteConnection, accepted: &[&Change]) -> Result<(), Cause> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO jobs (id, user_id, service, slots, requires, priority, labels, status, version, attempt, lost, \
-         payload, payload_bytes, created_at) ",
+         payload, payload_bytes, created_at, walltime_seconds, idempotency_key, content_digest) ",
     );
     query.push_values(accepted, |mut tuple, change| {
         let row = &change.now;
@@ -100,6 +132,9 @@ async fn insert_jobs(connection: &mut SqliteConnection, accepted: &[&Change]) ->
         tuple.push_bind(request.labels.to_string()).push_bind(row.status().as_str()).push_bind(row.version);
         tuple.push_bind(row.progress.attempt).push_bind(row.progress.lost);
         tuple.push_bind(row.payload.to_string()).push_bind(bytes(row.payload_bytes)).push_bind(row.created_at.0);
+        tuple.push_bind(request.walltime.map(domain::Walltime::seconds));
+        tuple.push_bind(row.hand_in.as_ref().map(|hand_in| hand_in.key.to_string()));
+        tuple.push_bind(row.hand_in.as_ref().map(|hand_in| hand_in.digest.to_string()));
     });
     query.build().persistent(accepted.len() <= KEPT).execute(&mut *connection).await?;
     Ok(())

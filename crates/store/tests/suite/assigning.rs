@@ -29,8 +29,8 @@ async fn limits_hold_inside_one_batch_of_proposals() {
 #[tokio::test]
 async fn a_client_takes_no_more_than_its_slots() {
     let house = House::with(limits(9, 9), &[4]).await;
-    let big = house.store.accept(job(1, 3, 0)).await.unwrap();
-    let second = house.store.accept(job(1, 2, 0)).await.unwrap();
+    let big = house.store.accept(job(1, 3, 0)).await.unwrap().id();
+    let second = house.store.accept(job(1, 2, 0)).await.unwrap().id();
     let small = house.accept(1).await;
     let results = house.store.assign([big, second, small].map(|id| proposal(id, 0)).into()).await.unwrap();
     assert_eq!(results, [Ok(()), Err(AssignRefusal::NoFreeSlot { needs: 2, free: 1 }), Ok(())]);
@@ -97,7 +97,7 @@ async fn the_snapshot_shows_as_many_heads_as_could_be_granted() {
     house.store.put_client(record(1, 9, ClientState::Draining)).await.unwrap();
     let mut ids = Vec::new();
     for priority in [0, 0, 5, 0] {
-        ids.push(house.store.accept(job(1, 1, priority)).await.unwrap());
+        ids.push(house.store.accept(job(1, 1, priority)).await.unwrap().id());
     }
     house.store.accept(job(2, 2, 0)).await.unwrap();
     let snapshot = house.store.snapshot();

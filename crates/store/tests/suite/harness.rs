@@ -71,7 +71,7 @@ impl House {
     }
 
     pub async fn accept(&self, user: i64) -> JobId {
-        self.store.accept(job(user, 1, 0)).await.unwrap()
+        self.store.accept(job(user, 1, 0)).await.unwrap().id()
     }
 
     pub async fn assign(&self, job: JobId, client: usize) -> Result<AssignmentId, AssignRefusal> {
@@ -142,8 +142,10 @@ pub fn job(of: i64, slots: u32, priority: i32) -> NewJob {
             priority,
             requires: "gpu".parse().unwrap(),
             labels: "project=x".parse().unwrap(),
+            walltime: None,
         },
         payload: payload.parse().unwrap(),
         payload_bytes: 17,
+        hand_in: None,
     }
 }

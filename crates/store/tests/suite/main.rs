@@ -4,9 +4,11 @@
 
 mod assigning;
 mod damage;
+mod hand_in;
 mod harness;
 mod kills;
 mod model;
 mod reading;
 mod restart;
+mod resting;
 mod writing;

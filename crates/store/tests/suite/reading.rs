@@ -39,7 +39,7 @@ async fn cleaning_takes_ended_jobs_once_and_keeps_their_history() {
     let house = House::with(limits(9, 9), &[4]).await;
     let (ended, waits) = (house.accept(1).await, house.accept(1).await);
     house.complete(ended, 0).await;
-    let now = UnixMillis::now();
+    let now = house.store.now();
     let later = UnixMillis(now.0 + 1000);
     let expired = house.store.expired(later, 9).await.unwrap();
     assert_eq!(expired.iter().map(|row| row.id).collect::<Vec<_>>(), [ended]);
@@ -62,8 +62,8 @@ async fn cleaning_takes_ended_jobs_once_and_keeps_their_history() {
 async fn a_waiting_job_knows_its_place_and_the_last_reason() {
     let house = House::with(limits(9, 9), &[4]).await;
     house.accept(2).await;
-    let ids = [house.accept(1).await, house.store.accept(job(1, 2, 0)).await.unwrap(), house.accept(1).await];
-    let urgent = house.store.accept(job(1, 1, 9)).await.unwrap();
+    let ids = [house.accept(1).await, house.store.accept(job(1, 2, 0)).await.unwrap().id(), house.accept(1).await];
+    let urgent = house.store.accept(job(1, 1, 9)).await.unwrap().id();
     let last = house.row(ids[2]).await;
     assert_eq!(house.store.waiting(&last), Some(Waiting { reason: None, ahead: 3 }));
     let shape = Shape { slots: last.request.slots, requires: last.request.requires.clone() };

@@ -13,7 +13,7 @@ async fn many_at_once_get_dense_numbers_and_each_its_own() {
     let mut waiters = JoinSet::new();
     for of in 0..300 {
         let store = house.store.clone();
-        waiters.spawn(async move { (store.accept(job(of, 1, 0)).await.unwrap(), of) });
+        waiters.spawn(async move { (store.accept(job(of, 1, 0)).await.unwrap().id(), of) });
     }
     let mut owners = BTreeMap::new();
     while let Some(done) = waiters.join_next().await {
@@ -41,7 +41,7 @@ async fn a_failing_command_fails_alone() {
     let mut ids = Vec::new();
     while let Some(done) = waiters.join_next().await {
         match done.unwrap() {
-            (of, Ok(id)) => ids.push((id, of)),
+            (of, Ok(accepted)) => ids.push((accepted.id(), of)),
             (of, Err(error)) => {
                 assert_eq!(of % 20, 7, "{error}");
                 assert!(matches!(error.cause(), Cause::Other(_)));
@@ -60,7 +60,7 @@ async fn a_failing_command_fails_alone() {
 async fn a_job_comes_back_as_it_was_handed_in() {
     let house = House::new().await;
     let new = job(-5, 3, 7);
-    let id = house.store.accept(new.clone()).await.unwrap();
+    let id = house.store.accept(new.clone()).await.unwrap().id();
     let row = house.row(id).await;
     assert_eq!((row.request, row.payload, row.payload_bytes), (new.request, new.payload, 17));
     assert_eq!((row.progress.state, row.result_bytes, row.ended_at), (State::Queued, None, None));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{State, Status};
+use domain::{KillProof, State, Status};
 use poem_openapi::Object;
 use store::{HistoryRow, JobRow, UnixMillis};
 use time::OffsetDateTime;
@@ -51,7 +51,7 @@ pub struct TerminatedDto {
 #[derive(Debug, Object)]
 #[oai(rename = "Outcome")]
 pub struct OutcomeDto {
-    /// `exit`, `signal`, `limit`, `retries-spent` or `invalid`.
+    /// `exit`, `signal`, `limit`, `retries-spent`, `invalid` or `client-lost` (killed, and not proven to be gone).
     pub kind: String,
     /// The exit code or signal number.
     #[oai(skip_serializing_if_is_none)]
@@ -103,6 +103,11 @@ pub struct JobDto {
     /// Tests on a client's labels that it needs.
     pub requires: String,
     pub labels: BTreeMap<String, String>,
+    /// Seconds that run.sh may run, if the caller asked for a limit.
+    #[oai(skip_serializing_if_is_none)]
+    pub walltime: Option<u32>,
+    #[oai(skip_serializing_if_is_none)]
+    pub idempotency_key: Option<String>,
     /// Assignments to a client so far.
     pub attempt: u32,
     /// The client that has it.
@@ -168,6 +173,10 @@ impl OutcomeDto {
                 Failure::RetriesSpent => ("retries-spent", None, failure.to_string()),
             },
             State::Invalid(why) => ("invalid", None, why.clone()),
+            State::Killed(KillProof::ClientLost) => {
+                let text = "its client was given up: something of it may still run there";
+                ("client-lost", None, text.to_owned())
+            }
             _ => return None,
         };
         Some(Self { kind: kind.to_owned(), value, text })
@@ -207,6 +216,8 @@ impl JobDto {
             priority: row.request.priority,
             requires: row.request.requires.to_string(),
             labels: row.request.labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            walltime: row.request.walltime.map(domain::Walltime::seconds),
+            idempotency_key: row.hand_in.as_ref().map(|hand_in| hand_in.key.to_string()),
             attempt: row.progress.attempt,
             client: row.progress.state.placement().map(|placement| placement.client.to_string()),
             created_at: time(row.created_at),

@@ -1,17 +1,14 @@
 //! Accepting a job: its files are on the disk and its row is committed before anybody hears of its id.
 
-use std::str::FromStr;
+use domain::{ClientState, IdempotencyKey, JobId, JobRequest, ServiceName, UserId};
+use store::{ContentDigestError, HandIn, NewJob, PayloadKey, PayloadKeyError, StoreError};
 
-use domain::{ClientState, JobId, JobRequest, Labels, Requires, ServiceName, Slots, UserId};
-use store::{NewJob, PayloadKey, PayloadKeyError, StoreError};
-
+use super::fields::Fields;
+use crate::files::digest;
 use crate::files::upload::{Part, Payload, Upload, UploadError};
 use crate::runtime::OnEnd;
 use crate::runtime::crash::CrashPoint;
 use crate::server::parts::Parts;
-
-/// Priorities a caller may give.
-const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
 
 /// Why an upload was not accepted. Nothing of it is left.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +24,12 @@ pub enum AcceptError {
     NoFile,
     #[error("no client of service `{service}` could ever run this job: {wanted}")]
     NeverFits { service: ServiceName, wanted: String },
+    #[error("job {job} was handed in under the idempotency key `{key}`, and it was another one")]
+    KeyTaken { key: IdempotencyKey, job: JobId },
+    #[error("what was handed in cannot be read again")]
+    Digest(#[source] std::io::Error),
+    #[error("the digest of what was handed in is none")]
+    NoDigest(#[from] ContentDigestError),
     #[error("the job cannot be recorded")]
     Store(#[from] StoreError),
     #[error("no random source for the payload's name")]
@@ -38,7 +41,7 @@ pub enum AcceptError {
     BrokenOff,
 }
 
-/// A job that is durable now.
+/// A job that is durable: now, or since it was handed in under the same key before.
 pub struct Accepted {
     pub id: JobId,
     pub user: UserId,
@@ -59,26 +62,55 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, Accep
             Part::File(file) => payload.receive(file).await?,
         }
     }
-    let request = fields.request(parts)?;
+    let (request, key_given) = fields.request(parts)?;
     if payload.files() == 0 {
         return Err(AcceptError::NoFile);
     }
     could_ever_fit(parts, &request)?;
-    let task = finish(parts.clone(), payload, key, request);
+    let task = Finish { parts: parts.clone(), payload, key, request, idempotency_key: key_given }.run();
     let accepted = parts.tasks.spawn("accept", OnEnd::Done, task).await;
     accepted.ok().flatten().unwrap_or(Err(AcceptError::BrokenOff))
 }
 
-async fn finish(parts: Parts, payload: Payload, key: PayloadKey, request: JobRequest) -> Result<Accepted, AcceptError> {
-    CrashPoint::UploadWritten.passed();
-    let stored = payload.finish().await?;
-    CrashPoint::UploadDurable.passed();
-    let (user, service) = (request.user, request.service.clone());
-    let id = parts.store.accept(NewJob { request, payload: key, payload_bytes: stored.bytes() }).await?;
-    CrashPoint::JobCommitted.passed();
-    stored.keep();
-    parts.wakes.dispatch.wake();
-    Ok(Accepted { id, user, service })
+/// An upload whose last byte is in.
+struct Finish {
+    parts: Parts,
+    payload: Payload,
+    key: PayloadKey,
+    request: JobRequest,
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+impl Finish {
+    async fn run(self) -> Result<Accepted, AcceptError> {
+        let Self { parts, payload, key, request, idempotency_key } = self;
+        CrashPoint::UploadWritten.passed();
+        let directory = payload.directory().to_owned();
+        let stored = payload.finish().await?;
+        CrashPoint::UploadDurable.passed();
+        let hand_in = match idempotency_key {
+            Some(key) => {
+                let digest = digest::of_tree(directory, format!("{request:?}")).await.map_err(AcceptError::Digest)?;
+                Some(HandIn { key, digest: digest.parse()? })
+            }
+            None => None,
+        };
+        let (user, service) = (request.user, request.service.clone());
+        let new = NewJob { request, payload: key, payload_bytes: stored.bytes(), hand_in: hand_in.clone() };
+        let id = match (parts.store.accept(new).await?, hand_in) {
+            (store::Accepted::New(id), _) => {
+                CrashPoint::JobCommitted.passed();
+                stored.keep();
+                parts.wakes.dispatch.wake();
+                id
+            }
+            (store::Accepted::OtherContent(job), Some(HandIn { key, .. })) => {
+                return Err(AcceptError::KeyTaken { key, job });
+            }
+            (store::Accepted::Known(id) | store::Accepted::OtherContent(id), _) => id,
+        };
+        Ok(Accepted { id, user, service })
+    }
 }
 
 /// The name of a payload's directory: 128 random bits, so that no upload meets another's files.
@@ -86,94 +118,6 @@ fn random_key() -> Result<PayloadKey, AcceptError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
     Ok(format!("{:032x}", u128::from_be_bytes(random)).parse()?)
-}
-
-/// The text fields of an upload. Others than these are ignored, as the predecessor did.
-#[derive(Default)]
-struct Fields {
-    user_id: Option<String>,
-    service: Option<String>,
-    slots: Option<String>,
-    priority: Option<String>,
-    requires: Option<String>,
-    labels: Option<String>,
-}
-
-impl Fields {
-    fn take(&mut self, name: &str, text: String) -> Result<(), AcceptError> {
-        let (field, slot) = match name {
-            "user_id" => ("user_id", &mut self.user_id),
-            "service" => ("service", &mut self.service),
-            "slots" => ("slots", &mut self.slots),
-            "priority" => ("priority", &mut self.priority),
-            "requires" => ("requires", &mut self.requires),
-            "labels" => ("labels", &mut self.labels),
-            _ => return Ok(()),
-        };
-        if slot.is_some() {
-            let why = "it is given twice".to_owned();
-            return Err(AcceptError::Field { field, value: text, why, remedy: "give it once".to_owned() });
-        }
-        *slot = Some(text);
-        Ok(())
-    }
-
-    fn request(self, parts: &Parts) -> Result<JobRequest, AcceptError> {
-        let user = self.user_id.ok_or(AcceptError::Missing {
-            field: "user_id",
-            remedy: "send the number of the user that the job belongs to",
-        })?;
-        let service = self.service.ok_or(AcceptError::Missing {
-            field: "service",
-            remedy: "send the name of the service that shall run it",
-        })?;
-        let slots = match self.slots {
-            None => Slots::ONE,
-            Some(text) => parse::<u32>("slots", &text)?.try_into().map_err(|error: domain::limits::SlotsError| {
-                wrong("slots", &text, &error.to_string(), "leave it out for 1")
-            })?,
-        };
-        Ok(JobRequest {
-            user: parse::<UserId>("user_id", &user)?,
-            service: known_service(parts, &service)?,
-            slots,
-            priority: self.priority.map_or(Ok(0), |text| priority(&text))?,
-            requires: self.requires.map_or(Ok(Requires::default()), |text| parse("requires", &text))?,
-            labels: self.labels.map_or(Ok(Labels::default()), |text| parse("labels", &text))?,
-        })
-    }
-}
-
-fn priority(text: &str) -> Result<i32, AcceptError> {
-    let value = parse::<i32>("priority", text)?;
-    if PRIORITIES.contains(&value) {
-        return Ok(value);
-    }
-    Err(wrong("priority", text, "it is out of range", "send a whole number from -100 to 100; higher goes first"))
-}
-
-fn parse<T: FromStr<Err: std::fmt::Display>>(field: &'static str, text: &str) -> Result<T, AcceptError> {
-    text.trim()
-        .parse()
-        .map_err(|error: T::Err| wrong(field, text, &error.to_string(), "see /swagger-ui/ for what the field takes"))
-}
-
-fn wrong(field: &'static str, value: &str, why: &str, remedy: &str) -> AcceptError {
-    AcceptError::Field { field, value: value.to_owned(), why: why.to_owned(), remedy: remedy.to_owned() }
-}
-
-fn known_service(parts: &Parts, text: &str) -> Result<ServiceName, AcceptError> {
-    let services = &parts.settings.services;
-    let known = ServiceName::from_str(text).ok().filter(|service| services.contains_key(service));
-    known.ok_or_else(|| {
-        let names: Vec<_> = services.keys().map(ServiceName::as_str).collect();
-        let remedy = if names.is_empty() {
-            "the operator configures services; there is none yet".to_owned()
-        } else {
-            format!("use one of: {}", names.join(", "))
-        };
-        wrong("service", text, "no such service is configured", &remedy)
-    })
 }
 
 /// A job is refused only if every client of its service was heard of and none could ever take it; else it waits, and

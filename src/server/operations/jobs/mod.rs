@@ -1,6 +1,7 @@
 //! What can be done with a job.
 
 mod accept;
+mod fields;
 mod results;
 mod terminate;
 mod view;

@@ -1,0 +1,82 @@
+//! What a directory holds, as one number: two are equal if the same files with the same contents are in them.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::spool::blocking;
+
+const CHUNK: usize = 256 * 1024;
+
+/// SHA-256 in hexadecimal digits of `preface` and of all files below `dir`, names and contents. The directory is ours:
+/// plain files and directories.
+///
+/// # Errors
+/// The file system's.
+pub async fn of_tree(dir: PathBuf, preface: String) -> io::Result<String> {
+    blocking(move || {
+        let mut digest = Sha256::new();
+        part(&mut digest, preface.as_bytes());
+        add(&mut digest, &dir, "")?;
+        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    })
+    .await
+}
+
+/// With its length before it, so that no two lists of parts run together to the same bytes.
+fn part(digest: &mut Sha256, bytes: &[u8]) {
+    digest.update((bytes.len() as u64).to_le_bytes());
+    digest.update(bytes);
+}
+
+fn add(digest: &mut Sha256, dir: &Path, prefix: &str) -> io::Result<()> {
+    let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let name = format!("{prefix}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            add(digest, &entry.path(), &name)?;
+            continue;
+        }
+        part(digest, name.as_bytes());
+        let mut file = File::open(entry.path())?;
+        digest.update(file.metadata()?.len().to_le_bytes());
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match file.read(&mut chunk)? {
+                0 => break,
+                length => digest.update(&chunk[..length]),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn digest(files: &[(&str, &str)]) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        of_tree(dir.path().to_owned(), "request".to_owned()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_same_files_have_the_same_digest() {
+        let one = digest(&[("a", "x"), ("d/b", "y")]).await;
+        assert_eq!(one, digest(&[("d/b", "y"), ("a", "x")]).await);
+        for other in
+            [&[("a", "x"), ("d/b", "z")][..], &[("a", "x"), ("d/c", "y")], &[("a", "x")], &[("a", "xy"), ("d/b", "")]]
+        {
+            assert_ne!(one, digest(other).await, "{other:?}");
+        }
+        assert_eq!(one.len(), 64);
+    }
+}

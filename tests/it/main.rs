@@ -6,10 +6,13 @@ mod harness;
 mod cli;
 mod client;
 mod cluster_key;
+#[cfg(feature = "crash-points")]
+mod crash_server;
 mod dispatch;
 mod durability;
 mod example;
 mod generated_client;
+mod idempotency;
 mod keeper;
 mod main_job;
 mod openapi;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use domain::JobId;
 use nix::sys::signal::Signal;
 
-use crate::harness::{Answer, Bed, ClientNode, Form, Gate, Record, ServerNode, unzip};
+use crate::harness::{Answer, Bed, ClientNode, Form, Gate, Record, ServerNode, example, unzip};
 
 /// With a short patience for jobs that ignore TERM.
 fn client(bed: &Bed) -> ClientNode {
@@ -197,4 +197,19 @@ async fn a_request_survives_a_restart_of_the_server() {
     assert_eq!(server.job(id).await.0["terminating"], true);
     client.start();
     assert_eq!(server.ended(id).await.status(), "Killed");
+}
+
+#[tokio::test]
+async fn a_job_on_a_client_that_never_comes_back_is_killed_and_says_what_that_is_worth() {
+    let bed = Bed::new();
+    let mut client = client(&bed);
+    let server = bed.server_with(&example(&[&client], ""), &[("ORCHESTRATOR_LOST_AFTER_SECONDS", "1")]);
+    let gate = Gate::new(&bed, "gate");
+    let id = server.submit(Form::new(1).script(&gate.wait())).await;
+    server.reached(id, "Running").await;
+    client.kill();
+    ask_for_end(&server, id).await;
+    let job = server.ended(id).await;
+    assert_eq!((job.status(), &job.0["outcome"]["kind"]), ("Killed", &"client-lost".into()), "{:#}", job.0);
+    gate.open();
 }

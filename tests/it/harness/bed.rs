@@ -169,6 +169,22 @@ impl ServerNode {
         self.request(request.header("content-type", Form::content_type()).body(form.finished())).await
     }
 
+    /// The answer to an upload, if the server lived to give it.
+    pub async fn try_upload(&self, form: Form) -> Option<Answer> {
+        let request = self.http.post(format!("{}/upload", self.url)).header("content-type", Form::content_type());
+        Some(Answer::read(request.body(form.finished()).send().await.ok()?).await)
+    }
+
+    /// The answer, if the server lived to give it.
+    pub async fn try_post(&self, path: &str) -> Option<Answer> {
+        Some(Answer::read(self.http.post(format!("{}{path}", self.url)).send().await.ok()?).await)
+    }
+
+    /// From its next start on it does not die at a crash point.
+    pub fn disarm(&mut self) {
+        self.env.retain(|(name, _)| name != "CRASH_AT");
+    }
+
     /// Uploads a job that must be accepted.
     pub async fn submit(&self, form: Form) -> JobId {
         let answer = self.upload(form).await;

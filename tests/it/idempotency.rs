@@ -22,6 +22,7 @@ async fn a_repeat_is_answered_with_the_same_job_also_after_a_restart() {
     let mut server = bed.server(&[]);
     let id = server.submit(form(1, "a")).await;
     assert_eq!(server.submit(form(1, "a")).await, id);
+    one_payload(&server).await;
     server.kill();
     server.start();
     assert_eq!(server.submit(form(1, "a")).await, id);

@@ -10,13 +10,16 @@ use tokio::net::TcpListener;
 
 use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
-use crate::runtime::{Deadline, OnEnd, Tasks, Terminations};
+use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
 use crate::server::api;
 use crate::server::loops::collect::Collect;
 use crate::server::loops::deliver::Deliver;
 use crate::server::loops::dispatch::Dispatch;
 use crate::server::loops::retention::Retention;
+use crate::server::loops::sweep::Sweep;
+use crate::server::loops::trash::Trash;
 use crate::server::operations::pool::Pool;
+use crate::server::operations::storage::InFlight;
 use crate::server::parts::{Parts, Places};
 use crate::server::remote::Remotes;
 use crate::server::wakes::Wakes;
@@ -79,7 +82,15 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         .context("the HTTP client cannot be set up")?;
     let pool = Arc::new(Pool::open(&settings, &remotes, &store).await?);
     let wakes = Wakes::default();
-    let parts = Parts { settings: settings.clone(), store: store.clone(), pool, wakes, tasks: tasks.clone(), places };
+    let parts = Parts {
+        settings: settings.clone(),
+        store: store.clone(),
+        pool,
+        wakes,
+        tasks: tasks.clone(),
+        places,
+        in_flight: InFlight::default(),
+    };
 
     let listener =
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -101,6 +112,8 @@ fn start_loops(parts: &Parts) {
     }
     tasks.run_loop(Dispatch::new(parts.clone(), Box::new(Native)), wakes.dispatch.clone(), SWEEP);
     tasks.run_loop(Retention::new(parts.clone()), wakes.retention.clone(), SWEEP);
+    tasks.run_loop(Sweep::new(parts.clone()), Wake::default(), SWEEP);
+    tasks.run_loop(Trash::new(parts.clone()), Wake::default(), SWEEP);
 }
 
 impl Running {

@@ -126,6 +126,35 @@ impl Store {
         Ok(needed)
     }
 
+    /// Those of `ids` that a job has now, or had last and was not cleaned: their results are needed, or will be. For the
+    /// sweep of orphaned results, in batches of any size.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn known_assignments(&self, ids: &[AssignmentId]) -> Result<Vec<AssignmentId>, StoreError> {
+        let mut known = Vec::new();
+        for ids in ids.chunks(KEYS) {
+            let found = self.known(ids).await.map_err(reading("assignments"))?;
+            known.extend(found);
+        }
+        Ok(known)
+    }
+
+    async fn known(&self, ids: &[AssignmentId]) -> Result<Vec<AssignmentId>, Cause> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT assignment FROM jobs WHERE assignment IN (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(id.to_string());
+        }
+        query.push(")");
+        let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
+        let id = |row: &sqlx::sqlite::SqliteRow| {
+            let text: String = row.try_get(0)?;
+            text.parse().map_err(|error| Cause::damaged(&format_args!("assignment `{text}`"), &error))
+        };
+        rows.iter().map(id).collect()
+    }
+
     async fn needed(&self, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, Cause> {
         let mut query =
             QueryBuilder::<Sqlite>::new("SELECT payload FROM jobs WHERE status <> 'Cleaned' AND payload IN (");

@@ -19,7 +19,7 @@ mod discard;
 mod tree;
 mod unfinished;
 
-pub use discard::{free_share, move_away, names, remove_entries};
+pub use discard::{free_bytes, free_share, move_away, names, remove_entries};
 pub use tree::remove_tree;
 pub use unfinished::{Unnamed, unnamed};
 
@@ -84,6 +84,22 @@ where
     let bytes = spool.bytes();
     spool.finish(move |file| unfinished.into_place(file)).await?;
     Ok(bytes)
+}
+
+/// Finds out whether files can be written durably in a directory, by writing one that is gone afterwards.
+///
+/// # Errors
+/// They cannot.
+pub async fn try_write(directory: &Path) -> io::Result<()> {
+    /// As many bytes as no file system keeps beside a file's name: they need room of their own.
+    const TRIED: [u8; 4096] = [0; 4096];
+    let unfinished = Unfinished::beside(&directory.join("probe"))?;
+    blocking(move || {
+        let file = unfinished.create()?;
+        (&file).write_all(&TRIED)?;
+        file.sync_all()
+    })
+    .await
 }
 
 /// Removes a file or a whole tree. What is not there is removed already.

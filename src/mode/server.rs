@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use domain::schedule::Native;
-use store::{Store, StoreOptions};
+use store::{Cause, Store, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 
 use crate::config::settings::ServerSettings;
@@ -19,7 +19,7 @@ use crate::server::loops::retention::Retention;
 use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
 use crate::server::operations::pool::Pool;
-use crate::server::operations::storage::InFlight;
+use crate::server::operations::storage::{InFlight, Probe};
 use crate::server::parts::{Parts, Places};
 use crate::server::remote::Remotes;
 use crate::server::wakes::Wakes;
@@ -71,9 +71,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
 
     let tasks = Tasks::default();
     let options = StoreOptions { path: settings.db_path.clone(), readers: READERS };
-    let (store, writer) = Store::open(options)
-        .await
-        .with_context(|| format!("cannot open the database {}", settings.db_path.display()))?;
+    let (store, writer) = Store::open(options).await.map_err(unusable)?;
     let writing = Tasks::default();
     writing.spawn("store writer", OnEnd::Fatal, writer.run());
     store.configure(settings.services.iter().map(|(name, service)| (name.clone(), service.limits)).collect());
@@ -90,6 +88,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         tasks: tasks.clone(),
         places,
         in_flight: InFlight::default(),
+        probe: Probe::default(),
     };
 
     let listener =
@@ -101,6 +100,22 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     tasks.spawn("http", OnEnd::Fatal, async move { api::serve(&parts, listener, stop, shutdown).await });
     tracing::info!(%address, server.id = store.server_id(), "server is ready");
     Ok(Running { address, tasks, writer: writing, store, shutdown, _lock: lock })
+}
+
+/// What the operator can do about a database that does not open.
+fn unusable(error: StoreError) -> anyhow::Error {
+    let remedy = match error.cause() {
+        Cause::Corrupt(_) | Cause::Damaged { .. } => {
+            "`job-orchestrator check` says more; move the data directory away and restore a backup: \
+             `job-orchestrator restore --help`"
+        }
+        Cause::Busy(_) => "end the other process that holds it",
+        Cause::Full(_) => "make room on its disk",
+        Cause::ReadOnly(_) | Cause::Io(_) | Cause::File(_) => "look at its disk and its permissions",
+        Cause::Migration(_) => "use the program's version that wrote it last, or a newer one",
+        Cause::Closed | Cause::Random(_) | Cause::Other(_) => return error.into(),
+    };
+    anyhow::Error::from(error).context(format!("the server cannot start; {remedy}"))
 }
 
 fn start_loops(parts: &Parts) {

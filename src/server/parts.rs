@@ -7,7 +7,7 @@ use domain::{AssignmentId, ServiceName};
 use store::Store;
 
 use super::operations::pool::Pool;
-use super::operations::storage::{InFlight, Shard};
+use super::operations::storage::{InFlight, Probe, Shard};
 use super::wakes::Wakes;
 use crate::config::settings::{DownloadContract, ServerSettings};
 use crate::runtime::Tasks;
@@ -22,6 +22,7 @@ pub struct Parts {
     pub tasks: Tasks,
     pub places: Places,
     pub in_flight: InFlight,
+    pub probe: Probe,
 }
 
 impl Parts {

@@ -64,6 +64,15 @@ pub async fn names(directory: &Path, limit: usize) -> io::Result<Vec<OsString>> 
     .await
 }
 
+/// Bytes that may still be written to the disk of a path.
+///
+/// # Errors
+/// The path is not there.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(path)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// The share of a disk that is free, from 0 to 1.
 ///
 /// # Errors

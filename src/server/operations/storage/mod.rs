@@ -2,6 +2,8 @@
 
 mod in_flight;
 mod orphans;
+mod probe;
 
 pub use in_flight::{Arrival, InFlight};
 pub use orphans::{Entries, Shard, SweepError, Swept, sweep, without};
+pub use probe::{Probe, StorageFault};

@@ -1,23 +1,27 @@
 //! Files that survive a power cut, and the removal of what a hostile job left.
 //!
 //! A file is whole under its name or not there: it is written beside it, fsynced, renamed, and its directory fsynced.
-//! A crash can leave a `.NAME.PID-N.part` beside it, which nobody reads.
+//! A crash can leave a `.NAME.TOKEN-N.part` beside it, which nobody reads and [`unnamed`] tells from one that is being
+//! written.
 
-use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 
+use self::unfinished::Unfinished;
 use super::spool::{Spool, blocking};
 
+mod discard;
 mod tree;
+mod unfinished;
 
+pub use discard::{free_bytes, free_share, move_away, names, remove_entries};
 pub use tree::remove_tree;
+pub use unfinished::{Unnamed, unnamed};
 
 /// What a file or directory of ours may be used for, and by whom: its owner.
 const FILE_MODE: u32 = 0o600;
@@ -82,6 +86,22 @@ where
     Ok(bytes)
 }
 
+/// Finds out whether files can be written durably in a directory, by writing one that is gone afterwards.
+///
+/// # Errors
+/// They cannot.
+pub async fn try_write(directory: &Path) -> io::Result<()> {
+    /// As many bytes as no file system keeps beside a file's name: they need room of their own.
+    const TRIED: [u8; 4096] = [0; 4096];
+    let unfinished = Unfinished::beside(&directory.join("probe"))?;
+    blocking(move || {
+        let file = unfinished.create()?;
+        (&file).write_all(&TRIED)?;
+        file.sync_all()
+    })
+    .await
+}
+
 /// Removes a file or a whole tree. What is not there is removed already.
 ///
 /// # Errors
@@ -97,43 +117,6 @@ pub(super) fn parent(path: &Path) -> &Path {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
         None => path,
-    }
-}
-
-/// A file that does not have its name yet; removed on drop.
-struct Unfinished {
-    place: PathBuf,
-    path: PathBuf,
-}
-
-impl Unfinished {
-    fn beside(place: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = place.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut unfinished = OsString::from(".");
-        unfinished.push(name);
-        unfinished.push(format!(".{}-{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-        Ok(Self { place: place.to_owned(), path: place.with_file_name(unfinished) })
-    }
-
-    /// What a process with the same id left before a crash is overwritten.
-    fn create(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(FILE_MODE).custom_flags(nix::libc::O_NOFOLLOW);
-        options.open(&self.path)
-    }
-
-    fn into_place(self, file: &File) -> io::Result<()> {
-        file.sync_all()?;
-        fs::rename(&self.path, &self.place)?;
-        fsync_dir(parent(&self.place))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // After the rename there is nothing; else a failure leaves a `.part`, which nobody reads.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -1,3 +1,4 @@
+use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use futures_util::stream;
@@ -175,4 +176,45 @@ fn a_hundred_thousand_files_are_removed() {
     }
     remove_tree(&job).unwrap();
     assert_eq!(names(dir.path()), [""; 0]);
+}
+
+#[test]
+fn an_unfinished_file_tells_whether_this_process_writes_it() {
+    let dir = roomy();
+    let unfinished = Unfinished::beside(&dir.path().join("a.zip")).unwrap();
+    unfinished.create().unwrap();
+    let name = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().file_name();
+    assert_eq!(unnamed(&name), Some(Unnamed::Ours), "{name:?}");
+    for (name, expected) in [
+        (".a.zip.0123456789abcdef-0.part", Some(Unnamed::Abandoned)),
+        (".a.zip.1-0.part", Some(Unnamed::Abandoned)),
+        ("a.zip", None),
+        (".hidden", None),
+        ("a.part", None),
+    ] {
+        assert_eq!(unnamed(name.as_ref()), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_moved_away_is_out_of_sight_and_removed_in_batches() {
+    let dir = roomy();
+    let trash = dir.path().join("trash");
+    let one = dir.path().join("one");
+    let missing = dir.path().join("missing");
+    let failed = move_away(vec![one.clone()], &trash).await.unwrap();
+    assert_eq!(failed.len(), 1, "without a trash directory nothing is said to be gone");
+    fs::create_dir(&trash).unwrap();
+    for _ in 0..2 {
+        fs::create_dir_all(one.join("deep")).unwrap();
+        let failed = move_away(vec![one.clone(), missing.clone()], &trash).await.unwrap();
+        assert!(failed.is_empty() && !one.exists(), "{failed:?}");
+    }
+    fs::write(dir.path().join("file"), "x").unwrap();
+    move_away(vec![dir.path().join("file")], &trash).await.unwrap();
+    assert_eq!(super::names(&trash, 9).await.unwrap().len(), 3);
+    assert_eq!(remove_entries(&trash, 2).await.unwrap(), 2);
+    assert_eq!(remove_entries(&trash, 2).await.unwrap(), 1);
+    assert_eq!(super::names(&trash, 9).await.unwrap().len(), 0);
+    assert_eq!(super::names(&missing, 9).await.unwrap().len(), 0);
 }

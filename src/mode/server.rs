@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use domain::schedule::Native;
-use store::{Store, StoreOptions};
+use store::{Cause, Store, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 
 use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
-use crate::runtime::{Deadline, OnEnd, Tasks, Terminations};
+use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
 use crate::server::api;
 use crate::server::loops::collect::Collect;
 use crate::server::loops::deliver::Deliver;
 use crate::server::loops::dispatch::Dispatch;
 use crate::server::loops::retention::Retention;
+use crate::server::loops::sweep::Sweep;
+use crate::server::loops::trash::Trash;
 use crate::server::operations::pool::Pool;
+use crate::server::operations::storage::{InFlight, Probe};
 use crate::server::parts::{Parts, Places};
 use crate::server::remote::Remotes;
 use crate::server::wakes::Wakes;
@@ -68,9 +71,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
 
     let tasks = Tasks::default();
     let options = StoreOptions { path: settings.db_path.clone(), readers: READERS };
-    let (store, writer) = Store::open(options)
-        .await
-        .with_context(|| format!("cannot open the database {}", settings.db_path.display()))?;
+    let (store, writer) = Store::open(options).await.map_err(unusable)?;
     let writing = Tasks::default();
     writing.spawn("store writer", OnEnd::Fatal, writer.run());
     store.configure(settings.services.iter().map(|(name, service)| (name.clone(), service.limits)).collect());
@@ -79,7 +80,16 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         .context("the HTTP client cannot be set up")?;
     let pool = Arc::new(Pool::open(&settings, &remotes, &store).await?);
     let wakes = Wakes::default();
-    let parts = Parts { settings: settings.clone(), store: store.clone(), pool, wakes, tasks: tasks.clone(), places };
+    let parts = Parts {
+        settings: settings.clone(),
+        store: store.clone(),
+        pool,
+        wakes,
+        tasks: tasks.clone(),
+        places,
+        in_flight: InFlight::default(),
+        probe: Probe::default(),
+    };
 
     let listener =
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -92,6 +102,22 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     Ok(Running { address, tasks, writer: writing, store, shutdown, _lock: lock })
 }
 
+/// What the operator can do about a database that does not open.
+fn unusable(error: StoreError) -> anyhow::Error {
+    let remedy = match error.cause() {
+        Cause::Corrupt(_) | Cause::Damaged { .. } => {
+            "`job-orchestrator check` says more; move the data directory away and restore a backup: \
+             `job-orchestrator restore --help`"
+        }
+        Cause::Busy(_) => "end the other process that holds it",
+        Cause::Full(_) => "make room on its disk",
+        Cause::ReadOnly(_) | Cause::Io(_) | Cause::File(_) => "look at its disk and its permissions",
+        Cause::Migration(_) => "use the program's version that wrote it last, or a newer one",
+        Cause::Closed | Cause::Random(_) | Cause::Other(_) => return error.into(),
+    };
+    anyhow::Error::from(error).context(format!("the server cannot start; {remedy}"))
+}
+
 fn start_loops(parts: &Parts) {
     let (tasks, wakes) = (&parts.tasks, &parts.wakes);
     for member in parts.pool.members() {
@@ -101,6 +127,8 @@ fn start_loops(parts: &Parts) {
     }
     tasks.run_loop(Dispatch::new(parts.clone(), Box::new(Native)), wakes.dispatch.clone(), SWEEP);
     tasks.run_loop(Retention::new(parts.clone()), wakes.retention.clone(), SWEEP);
+    tasks.run_loop(Sweep::new(parts.clone()), Wake::default(), SWEEP);
+    tasks.run_loop(Trash::new(parts.clone()), Wake::default(), SWEEP);
 }
 
 impl Running {

@@ -1,12 +1,13 @@
 //! What the server application is made of, shared by its two entrances.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use domain::{AssignmentId, ServiceName};
 use store::Store;
 
 use super::operations::pool::Pool;
+use super::operations::storage::{InFlight, Probe, Shard};
 use super::wakes::Wakes;
 use crate::config::settings::{DownloadContract, ServerSettings};
 use crate::runtime::Tasks;
@@ -20,6 +21,8 @@ pub struct Parts {
     pub wakes: Wakes,
     pub tasks: Tasks,
     pub places: Places,
+    pub in_flight: InFlight,
+    pub probe: Probe,
 }
 
 impl Parts {
@@ -28,6 +31,24 @@ impl Parts {
     pub fn download_contract(&self, service: &ServiceName) -> DownloadContract {
         let own = self.settings.services.get(service).and_then(|settings| settings.download_contract);
         own.unwrap_or(self.settings.download_contract)
+    }
+}
+
+/// Which kind of file a directory holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tree {
+    Payloads,
+    Results,
+}
+
+impl Tree {
+    const ALL: [Self; 2] = [Self::Payloads, Self::Results];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Payloads => "payloads",
+            Self::Results => "results",
+        }
     }
 }
 
@@ -46,7 +67,7 @@ impl Places {
     /// The directory that holds the payload directories whose random keys begin alike.
     #[must_use]
     pub fn payload_parent(&self, key: &str) -> PathBuf {
-        self.root.join("payloads").join(shard(key))
+        self.tree(Tree::Payloads).join(shard(key))
     }
 
     #[must_use]
@@ -58,7 +79,28 @@ impl Places {
     #[must_use]
     pub fn result(&self, assignment: AssignmentId) -> PathBuf {
         let key = assignment.to_string();
-        self.root.join("results").join(shard(&key)).join(format!("{key}.zip"))
+        self.tree(Tree::Results).join(shard(&key)).join(format!("{key}.zip"))
+    }
+
+    /// Where what nobody needs waits for its removal.
+    #[must_use]
+    pub fn trash(&self) -> PathBuf {
+        self.root.join("trash")
+    }
+
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directories that the trees are spread over.
+    #[must_use]
+    pub fn shards(&self) -> Vec<Shard> {
+        let shard = |tree: Tree, number: u8| {
+            let digits = format!("{number:02x}");
+            Shard { tree, path: self.tree(tree).join(&digits), digits }
+        };
+        Tree::ALL.into_iter().flat_map(|tree| (0..=u8::MAX).map(move |number| shard(tree, number))).collect()
     }
 
     /// Makes the directories that every path above needs.
@@ -66,13 +108,18 @@ impl Places {
     /// # Errors
     /// The disk refuses.
     pub fn prepare(&self) -> std::io::Result<()> {
-        for tree in ["payloads", "results"] {
-            for shard in 0..=u8::MAX {
-                std::fs::create_dir_all(self.root.join(tree).join(format!("{shard:02x}")))?;
-            }
-            std::fs::File::open(self.root.join(tree))?.sync_all()?;
+        for shard in self.shards() {
+            std::fs::create_dir_all(shard.path)?;
+        }
+        std::fs::create_dir_all(self.trash())?;
+        for tree in Tree::ALL {
+            std::fs::File::open(self.tree(tree))?.sync_all()?;
         }
         std::fs::File::open(&*self.root)?.sync_all()
+    }
+
+    fn tree(&self, tree: Tree) -> PathBuf {
+        self.root.join(tree.name())
     }
 }
 

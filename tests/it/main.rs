@@ -8,6 +8,7 @@ mod client;
 mod cluster_key;
 #[cfg(feature = "crash-points")]
 mod crash_server;
+mod disk;
 mod dispatch;
 mod durability;
 mod example;
@@ -18,7 +19,10 @@ mod main_job;
 mod openapi;
 mod predecessor;
 mod results;
+mod retention;
 mod survival;
+#[cfg(feature = "crash-points")]
+mod sweep;
 mod terminate;
 mod upload;
 mod volume;

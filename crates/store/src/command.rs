@@ -165,6 +165,8 @@ pub(crate) enum Command {
     Kill(Call<KillOrder, KillRequest>),
     Expire(Call<Vec<JobId>, Vec<JobId>>),
     PutClient(Call<ClientRecord, ()>),
+    /// Writes something that changes nothing.
+    Probe(Call<(), ()>),
     /// Compares ledger and database between two batches, when they must agree.
     Verify(Call<(), Vec<String>>),
     /// Answered when all that was handed in is committed and the connections are closed.
@@ -174,7 +176,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it is part of a transaction.
     pub(crate) fn writes(&self) -> bool {
-        !matches!(self, Self::Verify(_) | Self::Close(_))
+        !matches!(self, Self::Probe(_) | Self::Verify(_) | Self::Close(_))
     }
 
     pub(crate) fn settle(self, result: Result<(), Cause>) {
@@ -185,6 +187,7 @@ impl Command {
             Self::Kill(call) => call.settle(result),
             Self::Expire(call) => call.settle(result),
             Self::PutClient(call) => call.settle(result),
+            Self::Probe(call) => call.settle(result),
             Self::Verify(call) => call.settle(result),
             Self::Close(call) => call.settle(result),
         }

@@ -14,7 +14,7 @@ pub enum StoreError {
         #[source]
         cause: Cause,
     },
-    /// Nothing of it is in the database.
+    /// Nothing of it is in the database, unless [`StoreError::may_be_written`].
     #[error("{command} was not written")]
     Write {
         command: &'static str,
@@ -36,6 +36,13 @@ impl StoreError {
             Self::Open { cause, .. } | Self::Write { cause, .. } | Self::Read { cause, .. } => cause,
         }
     }
+
+    /// Whether what failed may be in the database all the same: a restart could find it there. Of every other failed
+    /// write nothing is.
+    #[must_use]
+    pub fn may_be_written(&self) -> bool {
+        matches!(self, Self::Write { cause: Cause::Closed | Cause::Io(_), .. })
+    }
 }
 
 /// Why it failed. Cheap to clone: one failed transaction has many callers.
@@ -47,6 +54,12 @@ pub enum Cause {
     /// Another process holds the database, or all readers are taken, for longer than the wait that was set.
     #[error("the database is busy")]
     Busy(#[source] Arc<sqlx::Error>),
+    /// The disk, or the file, takes no writing.
+    #[error("the database is read-only")]
+    ReadOnly(#[source] Arc<sqlx::Error>),
+    /// The disk fails.
+    #[error("the database's disk fails")]
+    Io(#[source] Arc<sqlx::Error>),
     /// The file is no database, or a broken one.
     #[error("the database file is damaged")]
     Corrupt(#[source] Arc<sqlx::Error>),
@@ -70,8 +83,11 @@ pub enum Cause {
 mod sqlite_code {
     pub const BUSY: i32 = 5;
     pub const LOCKED: i32 = 6;
+    pub const READONLY: i32 = 8;
+    pub const IOERR: i32 = 10;
     pub const CORRUPT: i32 = 11;
     pub const FULL: i32 = 13;
+    pub const CANTOPEN: i32 = 14;
     pub const NOTADB: i32 = 26;
     /// Extended: the shared memory beside the log could not be made larger, which is a full disk.
     pub const IOERR_SHMSIZE: i32 = 4874;
@@ -88,6 +104,8 @@ impl From<sqlx::Error> for Cause {
             (_, Some(code)) => match code & 0xff {
                 sqlite_code::FULL => Self::Full(Arc::new(error)),
                 sqlite_code::BUSY | sqlite_code::LOCKED => Self::Busy(Arc::new(error)),
+                sqlite_code::READONLY => Self::ReadOnly(Arc::new(error)),
+                sqlite_code::IOERR | sqlite_code::CANTOPEN => Self::Io(Arc::new(error)),
                 sqlite_code::CORRUPT | sqlite_code::NOTADB => Self::Corrupt(Arc::new(error)),
                 _ => Self::Other(Arc::new(error)),
             },
@@ -105,7 +123,7 @@ impl From<sqlx::Error> for Cause {
 impl Cause {
     /// Whether it lies with the database, so that the rest of a batch would meet it too, each after the same wait.
     pub(crate) fn concerns_everyone(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Corrupt(_) | Self::Closed)
+        matches!(self, Self::Busy(_) | Self::ReadOnly(_) | Self::Io(_) | Self::Corrupt(_) | Self::Closed)
     }
 
     pub(crate) fn damaged(subject: &dyn fmt::Display, found: &dyn fmt::Display) -> Self {

@@ -19,7 +19,7 @@ mod shared;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use domain::schedule::snapshot::{ClientView, Shape, Snapshot};
@@ -46,6 +46,8 @@ pub struct Store {
     writer: mpsc::Sender<Command>,
     readers: SqlitePool,
     shared: Arc<Shared>,
+    /// Set when the file was first found to be broken: it does not heal.
+    corrupt: Arc<OnceLock<Cause>>,
 }
 
 /// A waiting job's place, and why it is there.
@@ -82,7 +84,8 @@ impl Store {
         let shared = Arc::new(Shared::new(clock, server_id, ledger));
         let (writer, inbox) = mpsc::channel(writer::INBOX);
         let task = WriterTask::new(inbox, pools.writer, pools.readers.clone(), shared.clone(), next_id);
-        Ok((Self { writer, readers: pools.readers, shared }, task))
+        let store = Self { writer, readers: pools.readers, shared, corrupt: Arc::default() };
+        Ok((store, task))
     }
 
     /// Ends the writer after what was handed in is committed. Every other handle answers `Closed` from then on.
@@ -97,13 +100,21 @@ impl Store {
         &self.shared.server_id
     }
 
+    /// Remembers that the file is broken.
+    fn seen(&self, error: StoreError) -> StoreError {
+        if let Cause::Corrupt(_) = error.cause() {
+            let _known = self.corrupt.set(error.cause().clone());
+        }
+        error
+    }
+
     async fn ask<Q, A>(
         &self,
         command: &'static str,
         request: Q,
         wrap: fn(Call<Q, A>) -> Command,
     ) -> Result<A, StoreError> {
-        let failed = |cause| StoreError::Write { command, cause };
+        let failed = |cause| self.seen(StoreError::Write { command, cause });
         let (call, answer) = Call::new(request);
         self.writer.send(wrap(call)).await.map_err(|_| failed(Cause::Closed))?;
         answer.await.map_err(|_| failed(Cause::Closed))?.map_err(failed)
@@ -163,6 +174,17 @@ impl Store {
     /// Nothing was written.
     pub async fn put_client(&self, record: ClientRecord) -> Result<(), StoreError> {
         self.ask("a client", record, Command::PutClient).await
+    }
+
+    /// Writes durably what changes nothing, to see whether that is possible.
+    ///
+    /// # Errors
+    /// It is not, or the file was found to be broken since it was opened.
+    pub async fn try_write(&self) -> Result<(), StoreError> {
+        if let Some(cause) = self.corrupt.get() {
+            return Err(StoreError::Write { command: "a trial", cause: cause.clone() });
+        }
+        self.ask("a trial", (), Command::Probe).await
     }
 
     /// What memory and database do not agree on; empty is what it should be. Nothing is written meanwhile, which is

@@ -22,19 +22,19 @@ pub struct JobFilter {
 /// Names asked for in one statement.
 const KEYS: usize = 1_000;
 
-fn reading(query: &'static str) -> impl Fn(Cause) -> StoreError {
-    move |cause| StoreError::Read { query, cause }
-}
-
 fn read_jobs(rows: &[sqlx::sqlite::SqliteRow]) -> Result<Vec<JobRow>, Cause> {
     rows.iter().map(read_job).collect()
 }
 
 impl Store {
+    fn reading(&self, query: &'static str) -> impl Fn(Cause) -> StoreError {
+        move |cause| self.seen(StoreError::Read { query, cause })
+    }
+
     /// # Errors
     /// The database cannot be read, or the row makes no sense.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRow>, StoreError> {
-        self.jobs_in("jobs.id", [id.0]).await.map(|jobs| jobs.into_iter().next()).map_err(reading("a job"))
+        self.jobs_in("jobs.id", [id.0]).await.map(|jobs| jobs.into_iter().next()).map_err(self.reading("a job"))
     }
 
     /// The jobs that have these assignments now, or had them last and were not cleaned; in no order.
@@ -43,7 +43,7 @@ impl Store {
     /// The database cannot be read, or a row makes no sense.
     pub async fn by_assignment(&self, ids: &[AssignmentId]) -> Result<Vec<JobRow>, StoreError> {
         let ids = ids.iter().map(ToString::to_string);
-        self.jobs_in("jobs.assignment", ids).await.map_err(reading("jobs by assignment"))
+        self.jobs_in("jobs.assignment", ids).await.map_err(self.reading("jobs by assignment"))
     }
 
     async fn jobs_in<T>(&self, column: &'static str, values: impl IntoIterator<Item = T>) -> Result<Vec<JobRow>, Cause>
@@ -73,7 +73,7 @@ impl Store {
         }
         query.push(" ORDER BY jobs.id DESC LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(&self.readers).await;
-        rows.map_err(Cause::from).and_then(|rows| read_jobs(&rows)).map_err(reading("a list of jobs"))
+        rows.map_err(Cause::from).and_then(|rows| read_jobs(&rows)).map_err(self.reading("a list of jobs"))
     }
 
     /// All that happened to a job, in order; empty if there is none.
@@ -85,16 +85,7 @@ impl Store {
                      FROM history WHERE job = $1 ORDER BY seq";
         let rows = sqlx::query(query).bind(id.0).fetch_all(&self.readers).await;
         let rows = rows.map_err(Cause::from).and_then(|rows| rows.iter().map(read_history).collect());
-        rows.map_err(reading("a job's history"))
-    }
-
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// It does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let answer = sqlx::query("SELECT 1").execute(&self.readers).await;
-        answer.map(drop).map_err(Cause::from).map_err(reading("the server's health"))
+        rows.map_err(self.reading("a job's history"))
     }
 
     /// At most `limit` jobs that ended before `before` and were not cleaned, longest ended first.
@@ -109,7 +100,7 @@ impl Store {
             .push(" FROM jobs WHERE jobs.status IN ('Completed', 'Failed', 'Invalid', 'Killed') AND jobs.ended_at < ");
         query.push_bind(before.0).push(" ORDER BY jobs.ended_at LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(&self.readers).await;
-        rows.map_err(Cause::from).and_then(|rows| read_jobs(&rows)).map_err(reading("expired jobs"))
+        rows.map_err(Cause::from).and_then(|rows| read_jobs(&rows)).map_err(self.reading("expired jobs"))
     }
 
     /// Those of `keys` whose directory is still needed: of a job that exists and was not cleaned. For the sweep of
@@ -120,10 +111,39 @@ impl Store {
     pub async fn needed_payloads(&self, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, StoreError> {
         let mut needed = Vec::new();
         for keys in keys.chunks(KEYS) {
-            let found = self.needed(keys).await.map_err(reading("payload names"))?;
+            let found = self.needed(keys).await.map_err(self.reading("payload names"))?;
             needed.extend(found);
         }
         Ok(needed)
+    }
+
+    /// Those of `ids` that a job has now, or had last and was not cleaned: their results are needed, or will be. For the
+    /// sweep of orphaned results, in batches of any size.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn known_assignments(&self, ids: &[AssignmentId]) -> Result<Vec<AssignmentId>, StoreError> {
+        let mut known = Vec::new();
+        for ids in ids.chunks(KEYS) {
+            let found = self.known(ids).await.map_err(self.reading("assignments"))?;
+            known.extend(found);
+        }
+        Ok(known)
+    }
+
+    async fn known(&self, ids: &[AssignmentId]) -> Result<Vec<AssignmentId>, Cause> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT assignment FROM jobs WHERE assignment IN (");
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(id.to_string());
+        }
+        query.push(")");
+        let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
+        let id = |row: &sqlx::sqlite::SqliteRow| {
+            let text: String = row.try_get(0)?;
+            text.parse().map_err(|error| Cause::damaged(&format_args!("assignment `{text}`"), &error))
+        };
+        rows.iter().map(id).collect()
     }
 
     async fn needed(&self, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, Cause> {

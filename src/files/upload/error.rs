@@ -36,6 +36,9 @@ pub enum UploadError {
     /// No room, or the quota of the disk is used up.
     #[error("no room for the upload at {}", path.display())]
     Full { path: PathBuf, source: io::Error },
+    /// The disk takes no writing.
+    #[error("the disk of {} is read-only", path.display())]
+    ReadOnly { path: PathBuf, source: io::Error },
     #[error("the upload cannot be stored at {}", path.display())]
     Store { path: PathBuf, source: io::Error },
 }
@@ -53,7 +56,7 @@ pub enum Fault {
     Content,
     /// No room here (507).
     Full,
-    /// Something failed here that the log tells (500).
+    /// The disk here fails or takes no writing (503).
     Ours,
 }
 
@@ -61,6 +64,7 @@ impl UploadError {
     pub(in crate::files) fn store(path: PathBuf, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path, source },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path, source },
             _ => Self::Store { path, source },
         }
     }
@@ -72,7 +76,7 @@ impl UploadError {
             Self::TooLarge { .. } => Fault::Size,
             Self::Stalled { .. } => Fault::Stalled,
             Self::Full { .. } => Fault::Full,
-            Self::Store { .. } => Fault::Ours,
+            Self::ReadOnly { .. } | Self::Store { .. } => Fault::Ours,
             _ => Fault::Content,
         }
     }
@@ -89,7 +93,8 @@ impl UploadError {
             Self::LongField { .. } | Self::NotText { .. } => "bad-field",
             Self::Name(_) => "bad-file-name",
             Self::Full { .. } => "storage-full",
-            Self::Store { .. } => "internal",
+            Self::ReadOnly { .. } => "storage-read-only",
+            Self::Store { .. } => "storage-failing",
         }
     }
 
@@ -120,7 +125,8 @@ impl UploadError {
             Self::NotText { .. } => "send the field as UTF-8",
             Self::Name(error) => error.fault().remedy(),
             Self::Full { .. } => "try again later; the operator has to make room",
-            Self::Store { .. } => "try again; the log says what failed",
+            Self::ReadOnly { .. } => "try again later; the operator has to make the disk writable",
+            Self::Store { .. } => "try again later; the operator finds in the log what failed",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What each error of an operation is to a caller: status, code, remedy. Only here.
 
+use std::io::ErrorKind;
+
 use domain::{JobId, Status};
 use poem::http::StatusCode;
 use store::{Cause, JobRow, StoreError};
@@ -7,6 +9,7 @@ use store::{Cause, JobRow, StoreError};
 use super::problem::Problem;
 use crate::files::upload::{Fault, UploadError};
 use crate::server::operations::jobs::{AcceptError, ResultsError};
+use crate::server::operations::storage::StorageFault;
 use crate::server::parts::Parts;
 
 /// The row of a job that a caller named.
@@ -45,14 +48,58 @@ impl Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store refused");
-        match error.cause() {
-            Cause::Full(_) => storage_full(),
-            _ => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-unavailable", "the database does not take it now")
-                    .remedy("try again in a moment")
+        tracing::error!(error = &error as &(dyn std::error::Error + 'static), "the store refused");
+        Self::of_database(&error)
+    }
+}
+
+impl Problem {
+    fn of_database(error: &StoreError) -> Self {
+        let (code, detail, remedy) = match error.cause() {
+            Cause::Full(_) => return storage_full(),
+            Cause::Busy(_) => ("database-busy", "another process holds the database", "try again in a moment"),
+            Cause::ReadOnly(_) => (
+                "database-read-only",
+                "the database takes no writing",
+                "try again later; the operator has to make its disk writable",
+            ),
+            Cause::Io(_) => (
+                "database-failing",
+                "the database's disk fails",
+                "try again later; the operator finds in the log what failed",
+            ),
+            Cause::Corrupt(_) | Cause::Damaged { .. } => (
+                "database-damaged",
+                "the database is damaged",
+                "the operator has to look at it with `job-orchestrator check`, and may have to restore a backup",
+            ),
+            Cause::Closed | Cause::Migration(_) | Cause::File(_) | Cause::Random(_) | Cause::Other(_) => {
+                ("database-unavailable", "the database does not take it now", "try again in a moment")
             }
-        }
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).remedy(remedy)
+    }
+
+    /// Why the server is not well.
+    pub fn of_storage(fault: &StorageFault) -> Self {
+        let problem = match fault {
+            StorageFault::Database(error) => Self::of_database(error),
+            StorageFault::DatabaseSilent => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "database-busy", fault.to_string())
+                    .remedy("another process may hold the database; end it")
+            }
+            StorageFault::Directory { path, source } => {
+                let (code, remedy) = match source.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ("storage-full", "make room on its disk"),
+                    ErrorKind::ReadOnlyFilesystem => ("storage-read-only", "make its disk writable"),
+                    _ => ("storage-failing", "look at its disk and its permissions"),
+                };
+                let detail = format!("nothing can be written to {}: {source}", path.display());
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).remedy(remedy)
+            }
+        };
+        // Whatever it is, health is well or not.
+        problem.with_status(StatusCode::SERVICE_UNAVAILABLE)
     }
 }
 
@@ -67,7 +114,11 @@ impl From<UploadError> for Problem {
                 tracing::error!(%error, "an upload found no room");
                 return storage_full();
             }
-            Fault::Ours => return Self::internal(&error),
+            Fault::Ours => {
+                tracing::error!(error = &error as &(dyn std::error::Error + 'static), "an upload was not stored");
+                let detail = "the server's disk does not take it now";
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), detail).remedy(error.remedy());
+            }
         };
         let problem = Self::new(status, error.code(), error.to_string()).remedy(error.remedy());
         match error.subject() {

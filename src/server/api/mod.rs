@@ -12,6 +12,7 @@ mod zip_response;
 use std::time::Duration;
 
 use poem::endpoint::BoxEndpoint;
+use poem::http::{HeaderValue, StatusCode, header};
 use poem::listener::TcpAcceptor;
 use poem::{EndpointExt, IntoResponse, Response, Route, Server};
 use poem_openapi::{OpenApiService, Tags};
@@ -68,7 +69,19 @@ fn routes(parts: &Parts) -> BoxEndpoint<'static, Response> {
         .nest("/swagger-ui", service.swagger_ui())
         .nest("/swagger", service.swagger_ui())
         .nest("/", service);
-    routes.catch_all_error(refused).map_to_response().boxed()
+    routes.catch_all_error(refused).map_to_response().after(told_when_to_retry).boxed()
+}
+
+/// Every 503 and 507 of ours passes: the database was busy, a disk was full.
+async fn told_when_to_retry(answer: poem::Result<Response>) -> poem::Result<Response> {
+    let mut response = answer?;
+    let seconds = match response.status() {
+        StatusCode::SERVICE_UNAVAILABLE => 5,
+        StatusCode::INSUFFICIENT_STORAGE => 60,
+        _ => return Ok(response),
+    };
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    Ok(response)
 }
 
 /// What a handler refused is a response already; what the framework refused becomes a problem document too.

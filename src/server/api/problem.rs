@@ -74,6 +74,14 @@ impl Problem {
         self
     }
 
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self.body.status = status.as_u16();
+        status.canonical_reason().unwrap_or("Error").clone_into(&mut self.body.title);
+        self
+    }
+
     pub fn no_such_job(id: i64) -> Self {
         Self::new(StatusCode::NOT_FOUND, "no-such-job", format!("there is no job {id}"))
             .field("id", &id.to_string())

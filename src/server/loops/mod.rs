@@ -4,3 +4,5 @@ pub mod collect;
 pub mod deliver;
 pub mod dispatch;
 pub mod retention;
+pub mod sweep;
+pub mod trash;

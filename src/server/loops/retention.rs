@@ -1,8 +1,10 @@
-//! Files of jobs that ended longer than MAX_AGE ago are removed: the row first, the files after it.
+//! Files of jobs that ended longer than MAX_AGE ago are removed: the row first, the files after it, first out of sight
+//! (here) and then off the disk (`trash`).
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use store::StoreError;
+use store::{JobRow, StoreError};
 
 use crate::files::durable;
 use crate::runtime::crash::CrashPoint;
@@ -24,6 +26,23 @@ impl Retention {
     pub fn new(parts: Parts) -> Self {
         Self { parts }
     }
+
+    /// What cannot be moved now is found by the sweep: its row no longer needs it. A download that has begun keeps the
+    /// file that it opened.
+    async fn move_away(&self, jobs: impl Iterator<Item = &JobRow>) {
+        let mut paths = Vec::new();
+        for job in jobs {
+            paths.push(self.parts.places.payload(job.payload.as_str()));
+            paths.extend(job.result().map(|assignment| self.parts.places.result(assignment)));
+        }
+        let failed = durable::move_away(paths, &self.parts.places.trash()).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "files of cleaned jobs stay for the next sweep");
+            Vec::new()
+        });
+        for (path, error) in failed {
+            tracing::warn!(path = %path.display(), %error, "not removed; the next sweep tries again");
+        }
+    }
 }
 
 impl Loop for Retention {
@@ -40,15 +59,8 @@ impl Loop for Retention {
         if !cleaned.is_empty() {
             CrashPoint::CleanedCommitted.passed();
         }
-        for job in due.iter().filter(|job| cleaned.contains(&job.id)) {
-            let mut paths = vec![self.parts.places.payload(job.payload.as_str())];
-            paths.extend(job.result().map(|assignment| self.parts.places.result(assignment)));
-            for path in paths {
-                if let Err(error) = durable::remove(&path).await {
-                    tracing::warn!(job.id = %job.id, path = %path.display(), %error, "not removed");
-                }
-            }
-        }
+        let cleaned: HashSet<_> = cleaned.into_iter().collect();
+        self.move_away(due.iter().filter(|job| cleaned.contains(&job.id))).await;
         let more = due.len() == BATCH as usize;
         let soonest = self.parts.settings.max_age.clamp(Duration::from_secs(1), LOOK);
         Ok(if more { Next::Again } else { Next::After(soonest) })

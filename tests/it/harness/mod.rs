@@ -5,6 +5,7 @@
 mod bed;
 pub mod document;
 mod http;
+mod mount;
 pub mod predecessor;
 mod process;
 mod scripts;
@@ -12,6 +13,7 @@ mod trace;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
+pub use mount::Mount;
 pub use process::{PATIENCE, command};
 pub use scripts::{Gate, Record};
 pub use trace::{Call, Trace};

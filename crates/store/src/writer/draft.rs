@@ -93,7 +93,7 @@ impl<'a> Draft<'a> {
                 self.clients.insert(call.request.name.clone(), call.request.clone());
                 call.answer = Some(());
             }
-            Command::Verify(_) | Command::Close(_) => {}
+            Command::Probe(_) | Command::Verify(_) | Command::Close(_) => {}
         }
     }
 

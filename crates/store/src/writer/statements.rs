@@ -36,7 +36,7 @@ pub(super) async fn touched_jobs(
             Command::Expire(call) => ids.extend(call.request.iter().map(|job| job.0)),
             Command::Apply(call) => assignments.extend(call.request.iter().map(|report| report.assignment.to_string())),
             Command::Accept(call) => hand_ins.extend(hand_in(&call.request)),
-            Command::PutClient(_) | Command::Verify(_) | Command::Close(_) => {}
+            Command::PutClient(_) | Command::Probe(_) | Command::Verify(_) | Command::Close(_) => {}
         }
     }
     let mut jobs = jobs_where(connection, "jobs.id", ids).await?;

@@ -1,5 +1,6 @@
 //! The results of one ended attempt: retrieved, stored durably, and only then the job's end.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ const RETRY: [Duration; 6] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
 ];
+
+/// The longest pause while it is our own disk that does not take them.
+const OWN_DISK: Duration = Duration::from_secs(5);
 
 pub(super) struct Fetch {
     pub parts: Parts,
@@ -48,17 +52,36 @@ enum FetchError {
     Record(#[from] StoreError),
 }
 
+impl FetchError {
+    /// A disk of ours that has room again shall be noticed soon.
+    fn longest_pause(&self) -> Duration {
+        match self {
+            Self::Remote(_) => Duration::MAX,
+            Self::Store(_) | Self::Record(_) => OWN_DISK,
+        }
+    }
+
+    /// For people, with a stable word where somebody can act on it.
+    fn note(&self) -> String {
+        match self {
+            Self::Store(error) if error.kind() == ErrorKind::StorageFull => {
+                "storage-full: the server has no room for the results, which wait on the client".to_owned()
+            }
+            Self::Store(error) => format!("storage-failing: the results wait on the client: {error}"),
+            error => error.to_string(),
+        }
+    }
+}
+
 impl Fetch {
     pub(super) async fn run(self) -> Fetched {
         for tries in 0.. {
-            match self.once().await {
-                Ok(()) => break,
-                Err(error) => self.failed(&error).await,
-            }
+            let Err(error) = self.once().await else { break };
+            self.failed(&error).await;
+            let pause = RETRY.get(tries).or(RETRY.last()).copied().unwrap_or_default().min(error.longest_pause());
             if !self.is_current() {
                 break;
             }
-            let pause = RETRY.get(tries).or(RETRY.last()).copied().unwrap_or_default();
             tokio::time::sleep(pause).await;
         }
         Fetched { assignment: self.assignment }
@@ -97,9 +120,21 @@ impl Fetch {
 
     async fn results(&self) -> Result<u64, FetchError> {
         let response = self.client.retrieve(self.assignment, Wire::Results).await?;
-        let body = response.bytes_stream().map_err(std::io::Error::other);
         let path = self.parts.places.result(self.assignment);
+        self.room_for(response.content_length())?;
+        let body = response.bytes_stream().map_err(std::io::Error::other);
         durable::store_stream(&path, body, None).await.map_err(FetchError::Store)
+    }
+
+    /// What cannot fit is not begun: it would take the last room from everybody else, again and again.
+    fn room_for(&self, bytes: Option<u64>) -> Result<(), FetchError> {
+        let path = self.parts.places.result(self.assignment);
+        let shard = path.parent().unwrap_or(&path);
+        let free = durable::free_bytes(shard).map_err(FetchError::Store)?;
+        if bytes.is_some_and(|bytes| bytes > free) {
+            return Err(FetchError::Store(ErrorKind::StorageFull.into()));
+        }
+        Ok(())
     }
 
     /// Tells why the job is not final yet.
@@ -107,7 +142,7 @@ impl Fetch {
         tracing::warn!(assignment = %self.assignment, client.id = %self.member.client.name, %error, "results not fetched; repeating");
         let lost = matches!(error, FetchError::Remote(error) if error.code() == Some(NO_SUCH_ASSIGNMENT));
         let event = if lost { Event::DeclaredLost } else { Event::ContactLost };
-        let report = Report { note: Some(error.to_string()), ..Report::new(self.assignment, event) };
+        let report = Report { note: Some(error.note()), ..Report::new(self.assignment, event) };
         if let Err(error) = self.parts.store.apply(report).await {
             tracing::error!(assignment = %self.assignment, %error, "cannot record that results are missing");
         }

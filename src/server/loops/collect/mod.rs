@@ -133,7 +133,11 @@ impl Loop for Collect {
                 }
                 Ok(next)
             }
-            Err(RoundError::Store(error)) => Err(error.into()),
+            Err(RoundError::Store(error)) => {
+                // What was heard may not be recorded: it is asked for again.
+                self.listener.start_over();
+                Err(error.into())
+            }
             Err(RoundError::Remote(error)) => Ok(Next::After(self.silent(&error).await?)),
         }
     }

@@ -8,6 +8,7 @@ use crate::files::digest;
 use crate::files::upload::{Part, Payload, Upload, UploadError};
 use crate::runtime::OnEnd;
 use crate::runtime::crash::CrashPoint;
+use crate::server::operations::storage::Arrival;
 use crate::server::parts::Parts;
 
 /// Why an upload was not accepted. Nothing of it is left.
@@ -53,8 +54,10 @@ pub struct Accepted {
 /// # Errors
 /// See [`AcceptError`].
 pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, AcceptError> {
-    let key = random_key()?;
-    let mut payload = Payload::durable(&parts.places.payload_parent(key.as_str()), key.as_str());
+    // Before its directory is there, so that the sweep never takes that for an orphan.
+    let arrival = parts.in_flight.begin(random_key()?);
+    let key = arrival.key().as_str();
+    let mut payload = Payload::durable(&parts.places.payload_parent(key), key);
     let mut fields = Fields::default();
     while let Some(part) = upload.next().await? {
         match part {
@@ -67,7 +70,7 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, Accep
         return Err(AcceptError::NoFile);
     }
     could_ever_fit(parts, &request)?;
-    let task = Finish { parts: parts.clone(), payload, key, request, idempotency_key: key_given }.run();
+    let task = Finish { parts: parts.clone(), payload, arrival, request, idempotency_key: key_given }.run();
     let accepted = parts.tasks.spawn("accept", OnEnd::Done, task).await;
     accepted.ok().flatten().unwrap_or(Err(AcceptError::BrokenOff))
 }
@@ -76,14 +79,14 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, Accep
 struct Finish {
     parts: Parts,
     payload: Payload,
-    key: PayloadKey,
+    arrival: Arrival,
     request: JobRequest,
     idempotency_key: Option<IdempotencyKey>,
 }
 
 impl Finish {
     async fn run(self) -> Result<Accepted, AcceptError> {
-        let Self { parts, payload, key, request, idempotency_key } = self;
+        let Self { parts, payload, arrival, request, idempotency_key } = self;
         CrashPoint::UploadWritten.passed();
         let directory = payload.directory().to_owned();
         let stored = payload.finish().await?;
@@ -96,8 +99,19 @@ impl Finish {
             None => None,
         };
         let (user, service) = (request.user, request.service.clone());
-        let new = NewJob { request, payload: key, payload_bytes: stored.bytes(), hand_in: hand_in.clone() };
-        let id = match (parts.store.accept(new).await?, hand_in) {
+        let payload = arrival.key().clone();
+        let new = NewJob { request, payload, payload_bytes: stored.bytes(), hand_in: hand_in.clone() };
+        let accepted = match parts.store.accept(new).await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if error.may_be_written() {
+                    // A row may need the files. If there is none, the next sweep removes them.
+                    stored.keep();
+                }
+                return Err(error.into());
+            }
+        };
+        let id = match (accepted, hand_in) {
             (store::Accepted::New(id), _) => {
                 CrashPoint::JobCommitted.passed();
                 stored.keep();

@@ -59,12 +59,21 @@ pub async fn results(parts: &Parts, job: &JobRow) -> Result<Results, ResultsErro
     let opened = async {
         let file = File::open(&path).await?;
         let bytes = file.metadata().await?.len();
-        Ok((file, bytes))
+        io::Result::Ok((file, bytes))
     };
     match opened.await {
         Ok((file, bytes)) => Ok(Results { file, bytes, assignment }),
+        Err(source) if source.kind() == io::ErrorKind::NotFound && is_cleaned(parts, job).await => {
+            Err(ResultsError::Cleaned)
+        }
         Err(source) => Err(ResultsError::Read { path, source }),
     }
+}
+
+/// Whether the job was cleaned since it was read.
+async fn is_cleaned(parts: &Parts, job: &JobRow) -> bool {
+    let now = parts.store.job(job.id).await;
+    now.is_ok_and(|job| job.is_some_and(|job| job.status() == Status::Cleaned))
 }
 
 /// What is there now of a job without stored results: from its client while one has it, else its own payload.

@@ -22,6 +22,7 @@ use crate::server::operations::pool::Pool;
 use crate::server::operations::storage::{InFlight, Probe};
 use crate::server::parts::{Parts, Places};
 use crate::server::remote::Remotes;
+use crate::server::services::Services;
 use crate::server::wakes::Wakes;
 
 /// The safety net below the wakes.
@@ -74,7 +75,8 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let (store, writer) = Store::open(options).await.map_err(unusable)?;
     let writing = Tasks::default();
     writing.spawn("store writer", OnEnd::Fatal, writer.run());
-    store.configure(settings.services.iter().map(|(name, service)| (name.clone(), service.limits)).collect());
+    let services = Services::new(settings.services.clone());
+    store.configure(services.limits());
 
     let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned())
         .context("the HTTP client cannot be set up")?;
@@ -82,6 +84,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let wakes = Wakes::default();
     let parts = Parts {
         settings: settings.clone(),
+        services,
         store: store.clone(),
         pool,
         wakes,

@@ -8,4 +8,5 @@ pub mod loops;
 pub mod operations;
 pub mod parts;
 pub mod remote;
+pub mod services;
 pub mod wakes;

@@ -8,6 +8,7 @@ use store::Store;
 
 use super::operations::pool::Pool;
 use super::operations::storage::{InFlight, Probe, Shard};
+use super::services::Services;
 use super::wakes::Wakes;
 use crate::config::settings::{DownloadContract, ServerSettings};
 use crate::runtime::Tasks;
@@ -16,6 +17,7 @@ use crate::runtime::Tasks;
 #[derive(Clone)]
 pub struct Parts {
     pub settings: Arc<ServerSettings>,
+    pub services: Services,
     pub store: Store,
     pub pool: Arc<Pool>,
     pub wakes: Wakes,
@@ -29,8 +31,7 @@ impl Parts {
     /// The generation of the predecessor's download call that `service` speaks.
     #[must_use]
     pub fn download_contract(&self, service: &ServiceName) -> DownloadContract {
-        let own = self.settings.services.get(service).and_then(|settings| settings.download_contract);
-        own.unwrap_or(self.settings.download_contract)
+        self.services.download_contract(service).unwrap_or(self.settings.download_contract)
     }
 }
 

@@ -73,6 +73,7 @@ const ROOMS: &[Room] = &[
     Room { room: "server::remote", never: &["server::api", "server::loops", "server::operations"] },
     Room { room: "server::provider", never: &["server::api", "server::loops", "server::operations"] },
     Room { room: "server::wakes", never: &["server::api", "server::loops", "server::operations"] },
+    Room { room: "server::services", never: &["server::api", "server::loops", "server::operations"] },
 ];
 
 /// Below this, a room never names its neighbour.

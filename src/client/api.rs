@@ -21,13 +21,13 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 
-use super::{Client, Killed, Phase, ReceiveError, Results, ResultsError};
+use super::{Client, Killed, Phase, ReceiveError, Results, ResultsError, ServerError};
 use crate::config::settings::ClusterKey;
 use crate::files::upload::{Fault, Upload};
 use crate::files::zip::PackError;
 use crate::protocol::{
-    ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, Held, Info, KILLED, NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE, Refusal,
-    SERVER_HEADER,
+    ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, FORMER_SERVERS_HEADER, Held, Info, KILLED, NO_SUCH_ASSIGNMENT,
+    RESULTS_TOO_LARGE, Refusal, SERVER_HEADER,
 };
 use crate::runtime::chain;
 
@@ -131,8 +131,10 @@ impl<'a> FromRequest<'a> for Named {
 
 /// Refuses a server that the client does not serve. People's calls name none.
 fn check_server(client: &Client, headers: &HeaderMap) -> Result<(), Refused> {
-    let server = headers.get(SERVER_HEADER).and_then(|value| value.to_str().ok());
-    if server.is_none_or(|server| client.serves(server)) { Ok(()) } else { Err(ReceiveError::OtherServer.into()) }
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(server) = text(SERVER_HEADER) else { return Ok(()) };
+    let former: Vec<_> = text(FORMER_SERVERS_HEADER).unwrap_or_default().split(',').map(str::trim).collect();
+    client.check_server(server, &former).map_err(|error| ReceiveError::from(error).into())
 }
 
 #[handler]
@@ -173,39 +175,46 @@ async fn submit(client: Data<&Arc<Client>>, request: &Request, body: Body) -> An
     if server.is_empty() {
         return Err(bad_header(SERVER_HEADER));
     }
+    check_server(&client, request.headers())?;
     let upload = Upload::new(text("content-type"), body.into_bytes_stream(), client.upload_limit());
-    client.receive(assignment, server, upload.map_err(ReceiveError::from)?).await?;
+    client.receive(assignment, server, upload.map_err(ReceiveError::from)?).await.inspect_err(|error| {
+        tracing::warn!(%assignment, error = chain(error), "an assignment was refused");
+    })?;
     Ok(Json(Held { assignment }).into_response())
 }
 
 impl From<ReceiveError> for Refused {
     fn from(error: ReceiveError) -> Self {
+        if let Some(trouble) = error.trouble() {
+            return Self::new(StatusCode::INSUFFICIENT_STORAGE, trouble.code(), chain(&error));
+        }
         let (status, code) = match &error {
             ReceiveError::Upload(upload) => match upload.fault() {
-                Fault::Full => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
-                Fault::Ours => return Self::failed(&error),
+                Fault::Ours | Fault::Full => return Self::failed(&error),
                 Fault::Size => (StatusCode::PAYLOAD_TOO_LARGE, "bad-upload"),
                 Fault::Stalled => (StatusCode::REQUEST_TIMEOUT, "bad-upload"),
                 Fault::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad-upload"),
                 Fault::Content => (StatusCode::BAD_REQUEST, "bad-upload"),
             },
             ReceiveError::Spec(_) => (StatusCode::BAD_REQUEST, "bad-upload"),
-            ReceiveError::OtherServer => (StatusCode::CONFLICT, "other-server"),
+            ReceiveError::Server(ServerError::Other) => (StatusCode::CONFLICT, "other-server"),
             ReceiveError::Killed => (StatusCode::CONFLICT, KILLED),
             ReceiveError::Arriving => (StatusCode::CONFLICT, "arriving"),
             ReceiveError::NoSlot => (StatusCode::SERVICE_UNAVAILABLE, "no-free-slot"),
-            ReceiveError::Journal(full) if full.is_full() => (StatusCode::INSUFFICIENT_STORAGE, "disk-full"),
-            ReceiveError::Journal(_) => return Self::failed(&error),
+            ReceiveError::Server(ServerError::Journal(_)) | ReceiveError::Disk(_) | ReceiveError::Journal(_) => {
+                return Self::failed(&error);
+            }
         };
         Self::new(status, code, error.to_string())
     }
 }
 
 #[handler]
-fn kill(Data(client): Data<&Arc<Client>>, headers: &HeaderMap, Named(assignment): Named) -> Answer {
+async fn kill(Data(client): Data<&Arc<Client>>, headers: &HeaderMap, Named(assignment): Named) -> Answer {
     check_server(client, headers)?;
-    match client.kill(assignment).map_err(|error| Refused::failed(&error))? {
+    match client.kill(assignment).await.map_err(|error| Refused::failed(&error))? {
         Killed::Unknown => Err(Refused::no_such_assignment()),
+        Killed::Arrives => Err(ReceiveError::Arriving.into()),
         Killed::Ended | Killed::Asked => {
             let phase = client.phase(assignment).ok_or_else(Refused::no_such_assignment)?;
             Ok(status(assignment, &phase, StatusCode::OK))
@@ -216,7 +225,7 @@ fn kill(Data(client): Data<&Arc<Client>>, headers: &HeaderMap, Named(assignment)
 fn status(assignment: AssignmentId, phase: &Phase, code: StatusCode) -> Response {
     let status = match phase {
         Phase::Arriving | Phase::Held => "held",
-        Phase::Starting | Phase::Running(_) => "running",
+        Phase::Starting | Phase::Running(_) | Phase::Orphaned => "running",
         Phase::Ended { .. } => "ended",
     };
     Json(AttemptStatus { assignment, status: status.to_owned() }).with_status(code).into_response()
@@ -232,12 +241,14 @@ fn find(client: &Client, assignment: AssignmentId) -> Result<Phase, Refused> {
 
 #[handler]
 async fn retrieve(Data(client): Data<&Arc<Client>>, Named(assignment): Named, headers: &HeaderMap) -> Answer {
+    check_server(client, headers)?;
     let phase = find(client, assignment)?;
     if !matches!(phase, Phase::Ended { .. }) {
         return Ok(status(assignment, &phase, StatusCode::ACCEPTED));
     }
     let answer = match client.results(assignment).await.map_err(no_results)? {
         Results::Memory(bytes) => Response::builder().content_type(ZIP).body(bytes),
+        Results::Stream(stream) => Response::builder().content_type(ZIP).body(Body::from_bytes_stream(stream)),
         Results::File { file, bytes } => {
             let answer = file_answer(assignment, file, bytes, headers).await;
             answer.map_err(|error| Refused::failed(&error))?
@@ -290,7 +301,8 @@ fn open_range(range: &str) -> Option<u64> {
 }
 
 #[handler]
-fn retrieve_partial(Data(client): Data<&Arc<Client>>, Named(assignment): Named) -> Answer {
+fn retrieve_partial(Data(client): Data<&Arc<Client>>, Named(assignment): Named, headers: &HeaderMap) -> Answer {
+    check_server(client, headers)?;
     find(client, assignment)?;
     Ok(Response::builder()
         .content_type(ZIP)
@@ -305,7 +317,13 @@ struct LogsQuery {
 }
 
 #[handler]
-fn logs(Data(client): Data<&Arc<Client>>, Named(assignment): Named, Query(query): Query<LogsQuery>) -> Answer {
+fn logs(
+    Data(client): Data<&Arc<Client>>,
+    headers: &HeaderMap,
+    Named(assignment): Named,
+    Query(query): Query<LogsQuery>,
+) -> Answer {
+    check_server(client, headers)?;
     find(client, assignment)?;
     let answer = Response::builder().content_type("text/plain; charset=utf-8");
     let Some((file, bytes)) = client.log(assignment, query.tail_bytes).map_err(|error| Refused::failed(&error))? else {

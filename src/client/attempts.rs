@@ -6,36 +6,27 @@
 //!
 //! Events are the latest state of each attempt under the number of its last change, not a list of all changes: a short
 //! job that started and ended since the last look is one event, and one row less for the server to write.
+//!
+//! An attempt with a lease (`stop_after_ms`) is started only once the server has shown that it knows it to be here: by
+//! then it would have ended it if it had given it to another client meanwhile. Others start at once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{AssignmentId, End};
 
 use super::keeper::Keeper;
+use super::refused::SLOTS as REFUSED_MAX;
 use super::slots::Slots;
 use crate::protocol::{ClientEvent, Submission, What};
 
+mod answers;
+
+pub use answers::{Admission, Held, Kill, News, Phase, Refused};
+
 /// Attempts that may wait for a slot.
 const WAITING_MAX: usize = 1_000;
-/// Kills of assignments that never came, remembered in case they come late.
-const KILLED_UNSEEN_MAX: usize = 1_024;
-
-/// Where an attempt is.
-#[derive(Debug, Clone)]
-pub enum Phase {
-    /// Its payload arrives.
-    Arriving,
-    /// The payload is whole; it waits for slots.
-    Held,
-    /// It has slots and no keeper that was seen yet.
-    Starting,
-    Running(Arc<Keeper>),
-    Ended {
-        end: End,
-        duration_ms: u64,
-    },
-}
 
 #[derive(Debug)]
 struct Attempt {
@@ -44,60 +35,6 @@ struct Attempt {
     kill_requested: bool,
     /// The number of its last event; 0 as long as there is none.
     seq: u64,
-}
-
-/// What becomes of an assignment that is offered.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// Its payload shall come.
-    New,
-    /// It was taken before.
-    Known,
-    /// Its payload arrives on another connection.
-    Arriving,
-    Refused(Refused),
-}
-
-/// What becomes of an assignment whose payload is whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    Waits,
-    /// It was killed while its payload came.
-    Killed,
-}
-
-/// Why an assignment is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// The client has assignments of another server.
-    OtherServer,
-    /// It was killed before it came.
-    Killed,
-    /// It needs more slots than there are, or too many wait.
-    NoSlot,
-}
-
-/// What is to be done about a kill.
-#[derive(Debug)]
-pub enum Kill {
-    /// Never heard of; it will be refused if it comes.
-    Unknown,
-    /// Nothing: it has ended.
-    Ended,
-    /// Its end is to be recorded now: it will not be started.
-    EndNow,
-    Signal(Arc<Keeper>),
-    /// It is about to be started, or still arrives, and is ended then.
-    Noted,
-}
-
-/// Up to where the events go.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct News {
-    /// The number of the newest event.
-    pub last: u64,
-    /// The number of the newest one that is an end.
-    pub last_end: u64,
 }
 
 #[derive(Debug)]
@@ -109,30 +46,29 @@ pub struct Attempts {
     slots: Slots,
     /// The server whose assignments are here.
     server: Option<String>,
-    killed_unseen: VecDeque<AssignmentId>,
+    /// Killed or refused without ever having been here, in case they come late.
+    refused: VecDeque<AssignmentId>,
+    /// Held with a lease, and not known to be known to the server.
+    unconfirmed: Vec<AssignmentId>,
 }
 
 impl Attempts {
     #[must_use]
-    pub fn new(slots: u32, server: Option<String>) -> Self {
+    pub fn new(slots: u32, server: Option<String>, refused: Vec<AssignmentId>) -> Self {
         Self {
             by_id: HashMap::new(),
             by_seq: BTreeMap::new(),
             news: News::default(),
             slots: Slots::new(slots),
             server,
-            killed_unseen: VecDeque::new(),
+            refused: refused.into(),
+            unconfirmed: Vec::new(),
         }
     }
 
     #[must_use]
     pub fn slots(&self) -> &Slots {
         &self.slots
-    }
-
-    #[must_use]
-    pub fn server(&self) -> Option<&str> {
-        self.server.as_deref()
     }
 
     /// Whether nothing arrives, waits or runs.
@@ -163,15 +99,19 @@ impl Attempts {
         if !self.serves(server) {
             return Admission::Refused(Refused::OtherServer);
         }
-        if self.killed_unseen.contains(&assignment) {
+        if self.refused.contains(&assignment) {
             return Admission::Refused(Refused::Killed);
         }
         if submission.slots > self.slots.total() || self.slots.waiting() >= WAITING_MAX {
             return Admission::Refused(Refused::NoSlot);
         }
-        self.server = Some(server.to_owned());
         self.insert(submission.clone(), Phase::Arriving);
         Admission::New
+    }
+
+    /// The assignments of `server` come here from now on.
+    pub fn serve(&mut self, server: &str) {
+        self.server = Some(server.to_owned());
     }
 
     fn insert(&mut self, submission: Submission, phase: Phase) {
@@ -193,14 +133,64 @@ impl Attempts {
             return Held::Killed;
         }
         attempt.phase = Phase::Held;
-        self.slots.enqueue(assignment, attempt.submission.slots);
+        self.wait_to_start(assignment);
         Held::Waits
+    }
+
+    fn wait_to_start(&mut self, assignment: AssignmentId) {
+        let Some(attempt) = self.by_id.get(&assignment) else { return };
+        if attempt.submission.stop_after_ms.is_some() {
+            self.unconfirmed.push(assignment);
+            self.number(assignment);
+        } else {
+            self.slots.enqueue(assignment, attempt.submission.slots);
+        }
+    }
+
+    /// The server has shown that it knows all events up to `heard`: what waited for that now waits for slots.
+    pub fn confirm(&mut self, heard: u64) {
+        for assignment in std::mem::take(&mut self.unconfirmed) {
+            match self.by_id.get(&assignment) {
+                Some(attempt) if attempt.seq > heard => self.unconfirmed.push(assignment),
+                Some(attempt) => self.slots.enqueue(assignment, attempt.submission.slots),
+                None => {}
+            }
+        }
+    }
+
+    /// Whether something waits for [`Attempts::confirm`].
+    #[must_use]
+    pub fn awaits_confirmation(&self) -> bool {
+        !self.unconfirmed.is_empty()
+    }
+
+    /// The shortest lease of an attempt that has not ended.
+    #[must_use]
+    pub fn shortest_lease(&self) -> Option<Duration> {
+        let alive = self.by_id.values().filter(|attempt| !matches!(attempt.phase, Phase::Ended { .. }));
+        alive.filter_map(|attempt| attempt.submission.stop_after_ms).min().map(Duration::from_millis)
     }
 
     /// Takes in an attempt of an earlier incarnation that waits for slots.
     pub fn found_held(&mut self, submission: Submission) {
-        self.slots.enqueue(submission.assignment, submission.slots);
+        let assignment = submission.assignment;
         self.insert(submission, Phase::Held);
+        self.wait_to_start(assignment);
+    }
+
+    /// Takes in an attempt of an earlier incarnation whose keeper is gone without a word.
+    pub fn found_orphaned(&mut self, submission: Submission) {
+        let assignment = submission.assignment;
+        self.slots.occupy(submission.slots);
+        self.insert(submission, Phase::Orphaned);
+        self.number(assignment);
+    }
+
+    /// The keeper of an attempt is gone and left no end.
+    pub fn orphaned(&mut self, assignment: AssignmentId) {
+        if let Some(attempt) = self.by_id.get_mut(&assignment) {
+            attempt.phase = Phase::Orphaned;
+        }
     }
 
     /// Takes in an attempt of an earlier incarnation that runs.
@@ -243,34 +233,48 @@ impl Attempts {
         let Some(attempt) = self.by_id.get_mut(&assignment) else { return };
         let before = std::mem::replace(&mut attempt.phase, Phase::Ended { end, duration_ms });
         match before {
-            Phase::Starting | Phase::Running(_) => self.slots.free(attempt.submission.slots),
-            Phase::Held => self.slots.withdraw(assignment),
+            Phase::Starting | Phase::Running(_) | Phase::Orphaned => self.slots.free(attempt.submission.slots),
+            Phase::Held => self.withdraw(assignment),
             Phase::Arriving | Phase::Ended { .. } => {}
         }
         self.number(assignment);
     }
 
+    /// Out of the queue, before anything else can take it from there.
+    fn withdraw(&mut self, assignment: AssignmentId) {
+        self.slots.withdraw(assignment);
+        self.unconfirmed.retain(|waiting| *waiting != assignment);
+    }
+
     /// Somebody asks for the end of an attempt.
     pub fn kill(&mut self, assignment: AssignmentId) -> Kill {
         let Some(attempt) = self.by_id.get_mut(&assignment) else {
-            if self.killed_unseen.len() == KILLED_UNSEEN_MAX {
-                self.killed_unseen.pop_front();
-            }
-            if !self.killed_unseen.contains(&assignment) {
-                self.killed_unseen.push_back(assignment);
-            }
+            self.refuse(assignment);
             return Kill::Unknown;
         };
         attempt.kill_requested = true;
         match &attempt.phase {
             Phase::Ended { .. } => Kill::Ended,
             Phase::Running(keeper) => Kill::Signal(Arc::clone(keeper)),
-            Phase::Starting | Phase::Arriving => Kill::Noted,
+            Phase::Starting => Kill::Starting,
+            Phase::Arriving => Kill::Arriving,
+            Phase::Orphaned => Kill::Ending,
             Phase::Held => {
-                // Out of the queue before anything else can take it from there.
-                self.slots.withdraw(assignment);
+                self.withdraw(assignment);
                 Kill::EndNow
             }
+        }
+    }
+
+    /// An assignment that is not here shall not come late either, and one that arrives shall not start.
+    pub fn refuse(&mut self, assignment: AssignmentId) {
+        if let Some(attempt) = self.by_id.get_mut(&assignment) {
+            attempt.kill_requested = true;
+        } else if !self.refused.contains(&assignment) {
+            if self.refused.len() >= REFUSED_MAX {
+                self.refused.pop_front();
+            }
+            self.refused.push_back(assignment);
         }
     }
 
@@ -279,8 +283,8 @@ impl Attempts {
         self.by_seq.remove(&attempt.seq);
         self.news.last += 1;
         attempt.seq = self.news.last;
-        if matches!(attempt.phase, Phase::Ended { .. }) {
-            self.news.last_end = attempt.seq;
+        if matches!(attempt.phase, Phase::Ended { .. } | Phase::Held) {
+            self.news.urgent = attempt.seq;
         }
         self.by_seq.insert(attempt.seq, assignment);
     }
@@ -327,7 +331,7 @@ fn event(attempt: &Attempt) -> Option<ClientEvent> {
     let what = match &attempt.phase {
         Phase::Arriving => return None,
         Phase::Held | Phase::Starting => What::Held,
-        Phase::Running(_) => What::Started,
+        Phase::Running(_) | Phase::Orphaned => What::Started,
         Phase::Ended { end, duration_ms } => What::Ended { end: end.clone(), duration_ms: *duration_ms },
     };
     Some(ClientEvent { seq: attempt.seq, assignment: attempt.submission.assignment, what })

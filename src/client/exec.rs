@@ -1,14 +1,16 @@
 //! Starting attempts, following them to their end, ending them on request.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::{AssignmentId, End};
+use tokio::time::{Instant, timeout_at};
 
 use super::Client;
 use super::attempts::Kill;
-use super::journal::{CUT_OFF, JournalError};
-use super::keeper::{Keeper, LauncherError, Liveness, Start};
+use super::journal::{CUT_OFF, JournalError, Word};
+use super::keeper::{Keeper, LauncherError, Liveness, Start, end_leftovers};
 use super::record::Exit;
 use crate::protocol::Submission;
 use crate::runtime::crash::CrashPoint;
@@ -16,6 +18,20 @@ use crate::runtime::{OnEnd, chain};
 
 /// Between two looks at an attempt whose directory cannot be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a kill waits for a payload that still arrives.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why it is not sure that an attempt ends, or never starts.
+#[derive(Debug, thiserror::Error)]
+pub enum KillError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("it cannot be remembered that the assignment must not come")]
+    Remember(#[source] io::Error),
+    #[error("processes of the assignment are left")]
+    Leftovers(#[source] io::Error),
+}
 
 /// What came of a request to end an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +42,8 @@ pub enum Killed {
     Ended,
     /// It will end; an event tells when.
     Asked,
+    /// Its payload still arrives: it is to be asked for again.
+    Arrives,
 }
 
 impl Client {
@@ -48,23 +66,15 @@ impl Client {
             Err(LauncherError::Stopping) => {}
             Err(error) => {
                 tracing::error!(%assignment, error = chain(&error), "an attempt could not be started");
-                self.end_without_keeper(assignment, End::CutOff).unwrap_or_else(|error| {
-                    tracing::error!(%assignment, error = chain(&error), "its end could not be recorded");
-                    self.finish(assignment, CUT_OFF);
-                });
+                self.never_started(assignment).await;
             }
         }
     }
 
     fn start_of(&self, submission: Submission) -> Start {
         Start {
-            assignment: submission.assignment,
             dir: self.journal.dir(submission.assignment),
-            job: submission.job,
-            attempt: submission.attempt,
-            user: submission.user,
-            service: submission.service,
-            slots: submission.slots,
+            submission,
             kill_grace_ms: self.settings.kill_grace.as_millis().try_into().unwrap_or(u64::MAX),
         }
     }
@@ -88,10 +98,15 @@ impl Client {
                     tracing::error!(%assignment, error = chain(&error), "cannot look for a keeper; looking again");
                 }
             }
-            if self.tasks.stop().run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none() {
+            if self.stops_meanwhile().await {
                 return;
             }
         }
+    }
+
+    /// Pauses until it is time to look again; whether the client stops meanwhile.
+    async fn stops_meanwhile(&self) -> bool {
+        self.tasks.stop().run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none()
     }
 
     /// Goes on with an attempt that an earlier incarnation started.
@@ -111,16 +126,57 @@ impl Client {
 
     async fn take_exit(self: &Arc<Self>, assignment: AssignmentId) {
         loop {
-            match self.journal.exit(assignment) {
-                Ok(exit) => {
+            match self.journal.word(assignment) {
+                Ok(Word::Ended(exit)) => {
                     CrashPoint::EndRead.passed();
                     return self.finish(assignment, exit);
                 }
+                Ok(Word::None) => return self.end_orphaned(assignment).await,
+                Ok(Word::NeverStarted) => return self.never_started(assignment).await,
                 Err(error) => {
                     tracing::error!(%assignment, error = chain(&error), "cannot read an attempt's end; reading again");
                 }
             }
-            if self.tasks.stop().run_until_cancelled(tokio::time::sleep(LOOK_AGAIN)).await.is_none() {
+            if self.stops_meanwhile().await {
+                return;
+            }
+        }
+    }
+
+    /// Goes on with an attempt of an earlier incarnation whose keeper is gone.
+    pub(super) fn go_on_ending(self: &Arc<Self>, assignment: AssignmentId) {
+        let client = Arc::clone(self);
+        self.tasks.spawn("attempt", OnEnd::Done, async move { client.end_orphaned(assignment).await });
+    }
+
+    /// Ends what a keeper that is gone has left of its attempt. Only then it is told that the attempt was cut off.
+    async fn end_orphaned(self: &Arc<Self>, assignment: AssignmentId) {
+        tracing::warn!(%assignment, "an attempt's keeper is gone; ending what is left");
+        self.attempts().orphaned(assignment);
+        while let Err(error) = self.end_what_is_left(assignment).await {
+            tracing::error!(%assignment, error = chain(&error), "what is left of an attempt does not end; trying again");
+            if self.stops_meanwhile().await {
+                return;
+            }
+        }
+        if let Err(error) = self.end_without_keeper(assignment, End::CutOff) {
+            // The next incarnation comes to the same end.
+            tracing::warn!(%assignment, error = chain(&error), "an attempt's end cannot be recorded");
+            self.finish(assignment, CUT_OFF);
+        }
+    }
+
+    async fn end_what_is_left(&self, assignment: AssignmentId) -> io::Result<()> {
+        let dir = self.journal.dir(assignment);
+        let ended = tokio::task::spawn_blocking(move || end_leftovers(assignment, &dir)).await;
+        ended.map_err(io::Error::other)?.map_err(io::Error::other)
+    }
+
+    /// Ends an attempt that could not be started. It is told once nothing can start it any more.
+    async fn never_started(self: &Arc<Self>, assignment: AssignmentId) {
+        while let Err(error) = self.end_without_keeper(assignment, End::CutOff) {
+            tracing::error!(%assignment, error = chain(&error), "an attempt's end cannot be recorded; trying again");
+            if self.stops_meanwhile().await {
                 return;
             }
         }
@@ -135,28 +191,79 @@ impl Client {
 
     /// Ends an attempt that has no keeper and shall have none.
     pub(super) fn end_without_keeper(self: &Arc<Self>, assignment: AssignmentId, end: End) -> Result<(), JournalError> {
-        let exit = self.journal.end(assignment, end)?;
+        let exit = self.journal.end(assignment, end).inspect_err(|error| self.disk_in_trouble(error.trouble()))?;
         self.finish(assignment, exit);
         Ok(())
     }
 
-    /// Sees to it that an attempt ends, or never starts. Asking again is harmless.
+    /// Sees to it that an attempt ends, or never starts, whatever becomes of this incarnation. Asking again is harmless.
     ///
     /// # Errors
-    /// The end of an attempt that was not started could not be recorded.
-    pub fn kill(self: &Arc<Self>, assignment: AssignmentId) -> Result<Killed, JournalError> {
+    /// That cannot be made sure of on the disk now.
+    pub async fn kill(self: &Arc<Self>, assignment: AssignmentId) -> Result<Killed, KillError> {
         CrashPoint::KillHeard.passed();
+        let deadline = Instant::now() + ARRIVAL_PATIENCE;
+        loop {
+            // Before the look: an arrival that ends in between is not missed.
+            let arrival_over = self.arrivals.notified();
+            // Its own statement, or the lock would be held in the arms.
+            let kill = self.attempts().kill(assignment);
+            match kill {
+                Kill::Unknown => {
+                    self.never_here(assignment).await?;
+                    return Ok(Killed::Unknown);
+                }
+                Kill::Ended => return Ok(Killed::Ended),
+                Kill::Ending => return Ok(Killed::Asked),
+                Kill::EndNow => {
+                    self.end_without_keeper(assignment, End::Killed)?;
+                    return Ok(Killed::Ended);
+                }
+                Kill::Starting => {
+                    self.journal.kill_requested(assignment)?;
+                    return Ok(Killed::Asked);
+                }
+                Kill::Signal(keeper) => {
+                    // The signal alone is enough: a keeper that has it ends its job, whoever dies.
+                    if let Err(error) = self.journal.kill_requested(assignment) {
+                        tracing::warn!(%assignment, error = chain(&error), "a kill cannot be recorded");
+                    }
+                    end(assignment, &keeper);
+                    return Ok(Killed::Asked);
+                }
+                // Nothing is recorded of what arrives, so the caller asks again until it has.
+                Kill::Arriving => {
+                    if timeout_at(deadline, arrival_over).await.is_err() {
+                        return Ok(Killed::Arrives);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Carries out a kill that an earlier incarnation recorded.
+    pub(super) fn carry_out_kill(self: &Arc<Self>, assignment: AssignmentId) -> Result<(), JournalError> {
         let kill = self.attempts().kill(assignment);
         match kill {
-            Kill::Unknown => Ok(Killed::Unknown),
-            Kill::Ended => Ok(Killed::Ended),
-            Kill::Noted => Ok(Killed::Asked),
-            Kill::Signal(keeper) => {
-                end(assignment, &keeper);
-                Ok(Killed::Asked)
-            }
-            Kill::EndNow => self.end_without_keeper(assignment, End::Killed).map(|()| Killed::Ended),
+            Kill::Signal(keeper) => end(assignment, &keeper),
+            Kill::EndNow => self.end_without_keeper(assignment, End::Killed)?,
+            // It has ended, or is being ended. The rest is no state of what was found.
+            Kill::Ended | Kill::Ending | Kill::Unknown | Kill::Starting | Kill::Arriving => {}
         }
+        Ok(())
+    }
+
+    /// Remembers that an assignment which is not here must not come, and ends what another data directory at this
+    /// address may have left of it: afterwards the server gives the job to somebody else.
+    async fn never_here(&self, assignment: AssignmentId) -> Result<(), KillError> {
+        self.remember_refused(assignment).await?;
+        self.end_what_is_left(assignment).await.map_err(KillError::Leftovers)
+    }
+
+    pub(super) async fn remember_refused(&self, assignment: AssignmentId) -> Result<(), KillError> {
+        let refused = Arc::clone(&self.refused);
+        let added = tokio::task::spawn_blocking(move || refused.add(assignment)).await.map_err(io::Error::other);
+        added.flatten().inspect_err(|error| self.disk_failed(error)).map_err(KillError::Remember)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the client knows of its assignments, on the disk.
 //!
-//! Owns the layout of the data directory: `DATA/jobs/ASSIGNMENT/`, `DATA/trash` and `DATA/client.json`. The directories with
+//! Owns the layout of the data directory: `DATA/jobs/ASSIGNMENT/`, `DATA/jobs/contact`, `DATA/trash`, `DATA/refused` and
+//! `DATA/client.json`. The directories with
 //! their [`super::record`]s are the journal: there is no second list that could contradict them. Nothing of a job is
 //! fsynced (see [`super::keeper`]); a directory without the job in its record was never acknowledged and is dropped.
 //! Must not know what is in memory about an attempt.
@@ -11,13 +12,14 @@ use std::path::{Path, PathBuf};
 use domain::{AssignmentId, End};
 use serde::{Deserialize, Serialize};
 
+use super::disk::Trouble;
 use super::keeper::{self, Keeper, Liveness};
 use super::record::{self, BootId, Exit, Job, Recorded};
 use crate::files::durable;
 use crate::protocol::Submission;
 
 const RESULT_FILE: &str = "result.zip";
-/// The end of an attempt that left no word of it.
+/// The end of an attempt of another boot, and of one whose keeper left no word.
 pub const CUT_OFF: Exit = Exit { end: End::CutOff, duration_ms: 0 };
 
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +36,10 @@ impl JournalError {
         move |source| Self { operation, path, source }
     }
 
-    /// Whether the disk is full.
+    /// What is wrong with the disk, if that was the cause.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    pub fn trouble(&self) -> Option<Trouble> {
+        Trouble::of(&self.source)
     }
 }
 
@@ -48,12 +50,17 @@ pub struct Identity {
     pub journal: String,
     /// The server id whose assignments are here.
     pub server: Option<String>,
+    /// Ids that servers of this client had before they were restored from a backup: never served again.
+    #[serde(default)]
+    pub former: Vec<String>,
 }
 
 /// An assignment that was found at the start.
 #[derive(Debug)]
 pub struct Found {
     pub submission: Submission,
+    /// Somebody asked for its end.
+    pub kill_requested: bool,
     pub state: FoundState,
 }
 
@@ -62,7 +69,19 @@ pub enum FoundState {
     /// Its run.sh was not started.
     Held,
     Running(Keeper),
+    /// Its keeper is gone and left no end; some of the job may still run.
+    Orphaned,
     Ended(Exit),
+}
+
+/// What is recorded of an attempt that no keeper has any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    Ended(Exit),
+    /// There was a keeper, and it left no end.
+    None,
+    /// There never was one.
+    NeverStarted,
 }
 
 /// The client's data directory. Cheap to clone.
@@ -95,6 +114,29 @@ impl Journal {
     #[must_use]
     pub fn trash(&self) -> PathBuf {
         self.data.join("trash")
+    }
+
+    #[must_use]
+    pub fn boot(&self) -> &BootId {
+        &self.boot
+    }
+
+    /// Where keepers learn of contacts.
+    #[must_use]
+    pub fn contact(&self) -> PathBuf {
+        self.jobs().join(keeper::contact::FILE)
+    }
+
+    /// The file of [`super::refused`].
+    #[must_use]
+    pub fn refused(&self) -> PathBuf {
+        self.data.join("refused")
+    }
+
+    /// The directory that all is in.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     #[must_use]
@@ -138,7 +180,7 @@ impl Journal {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let journal = random_id().map_err(JournalError::new("make an id for", &path))?;
-                let identity = Identity { journal, server: None };
+                let identity = Identity { journal, server: None, former: Vec::new() };
                 self.identify(&identity)?;
                 Ok(identity)
             }
@@ -166,25 +208,42 @@ impl Journal {
         record::begin(&dir, job).map_err(JournalError::new("record the job in", &dir))
     }
 
-    /// Records the end of an attempt that never had a keeper.
+    /// Records that the end of an attempt was asked for.
     ///
     /// # Errors
     /// The file system's.
+    pub fn kill_requested(&self, assignment: AssignmentId) -> Result<(), JournalError> {
+        let dir = self.dir(assignment);
+        record::kill_requested(&dir).map_err(JournalError::new("record a kill in", &dir))
+    }
+
+    /// Records the end of an attempt that has no keeper. Where there is no room for it the record goes away: that the
+    /// attempt is started again is what must not be, and the server takes an attempt that is no longer known for lost.
+    ///
+    /// # Errors
+    /// The file system's; the attempt may be started by the next incarnation.
     pub fn end(&self, assignment: AssignmentId, end: End) -> Result<Exit, JournalError> {
         let dir = self.dir(assignment);
         let exit = Exit::without_duration(end);
-        record::end(&dir, exit.clone()).map_err(JournalError::new("record the end in", &dir))?;
+        let recorded = record::end(&dir, exit.clone());
+        recorded
+            .or_else(|error| record::withdraw(&dir).map_err(|_| error))
+            .map_err(JournalError::new("record the end in", &dir))?;
         Ok(exit)
     }
 
-    /// The end of an attempt whose keeper is gone. A small read from the page cache: not worth another thread.
+    /// What an attempt's keeper, which is gone, has left. A small read from the page cache: not worth another thread.
     ///
     /// # Errors
     /// The file system's.
-    pub fn exit(&self, assignment: AssignmentId) -> Result<Exit, JournalError> {
+    pub fn word(&self, assignment: AssignmentId) -> Result<Word, JournalError> {
         let dir = self.dir(assignment);
         let recorded = record::read(&dir).map_err(JournalError::new("read the end in", &dir))?;
-        Ok(recorded.and_then(|recorded| recorded.exit).unwrap_or(CUT_OFF))
+        Ok(match recorded {
+            Some(Recorded { exit: Some(exit), .. }) => Word::Ended(exit),
+            Some(Recorded { keeper: None, .. }) => Word::NeverStarted,
+            Some(_) | None => Word::None,
+        })
     }
 
     /// Forgets an attempt: its directory goes to the trash.
@@ -225,15 +284,17 @@ impl Journal {
         let liveness = Liveness::of(&dir).map_err(JournalError::new("look for a keeper in", &dir))?;
         // Only then the end: a keeper that ended meanwhile has left it.
         let recorded = record::read(&dir).map_err(JournalError::new("read the record in", &dir))?;
-        let Some(Recorded { job: Job { submission, boot }, exit, .. }) = recorded else { return Ok(None) };
+        let Some(Recorded { job: Job { submission, boot }, kill_requested, exit, .. }) = recorded else {
+            return Ok(None);
+        };
         let state = match (exit, liveness) {
             _ if boot != self.boot => FoundState::Ended(CUT_OFF),
             (Some(exit), _) => FoundState::Ended(exit),
             (None, Liveness::Alive(keeper)) => FoundState::Running(keeper),
             (None, Liveness::NeverStarted) => FoundState::Held,
-            (None, Liveness::Gone) => FoundState::Ended(CUT_OFF),
+            (None, Liveness::Gone) => FoundState::Orphaned,
         };
-        Ok(Some(Found { submission, state }))
+        Ok(Some(Found { submission, kill_requested, state }))
     }
 }
 

@@ -7,13 +7,17 @@
 
 mod api;
 mod attempts;
+mod disk;
 mod events;
 mod exec;
+mod heard;
 mod journal;
 pub mod keeper;
 mod receive;
 pub mod record;
+mod refused;
 mod results;
+mod servers;
 mod slots;
 mod trash;
 
@@ -26,20 +30,24 @@ use tokio::sync::{Notify, watch};
 
 pub use api::serve;
 pub use attempts::Phase;
-pub use exec::Killed;
+pub use exec::{KillError, Killed};
 pub use journal::JournalError;
 pub use receive::ReceiveError;
 pub use results::{Results, ResultsError};
+pub use servers::ServerError;
 
 use crate::config::settings::ClientSettings;
 use crate::protocol::{Info, PROTOCOL_VERSION};
 use crate::runtime::{Tasks, Wake};
 use attempts::{Attempts, News};
-use journal::{FoundState, Journal};
+use disk::{Disk, Trouble};
+use heard::Heard;
+use journal::{FoundState, Identity, Journal};
 use keeper::{Launcher, LauncherError};
+use refused::RefusedFile;
 use trash::Trash;
 
-/// The safety net of the loop that empties the trash, which also looks by itself.
+/// The safety net of loops that also look by themselves.
 const SWEEP: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
@@ -58,10 +66,19 @@ pub struct Client {
     settings: ClientSettings,
     tasks: Tasks,
     journal: Journal,
+    identity: Mutex<Identity>,
     journal_id: String,
     /// Made at each start: event numbers count in it.
     incarnation: String,
     attempts: Mutex<Attempts>,
+    refused: Arc<RefusedFile>,
+    heard: Heard,
+    disk: Disk,
+    /// The trouble that the last page told of.
+    told_trouble: Mutex<Option<Trouble>>,
+    trash: Wake,
+    /// Attempts that are over, and whose directories could not be discarded.
+    unforgotten: Mutex<Vec<AssignmentId>>,
     news: watch::Sender<News>,
     /// Told when a payload stops arriving, whole or not.
     arrivals: Notify,
@@ -82,11 +99,20 @@ impl Client {
         let identity = journal.identity()?;
         let incarnation =
             journal::random_id().map_err(|source| ClientError::DataDir { path: journal.trash(), source })?;
+        let (refused, known_refused) = RefusedFile::open(journal.refused())
+            .map_err(|source| ClientError::DataDir { path: journal.refused(), source })?;
         let launcher = Launcher::start(program, &journal.launcher_lock(), tasks).await?;
         let client = Arc::new(Self {
-            attempts: Mutex::new(Attempts::new(settings.slots, identity.server)),
+            attempts: Mutex::new(Attempts::new(settings.slots, identity.server.clone(), known_refused)),
             tasks: tasks.clone(),
-            journal_id: identity.journal,
+            journal_id: identity.journal.clone(),
+            identity: Mutex::new(identity),
+            refused: Arc::new(refused),
+            heard: Heard::new(journal.contact(), journal.boot().clone()),
+            disk: Disk::new(journal.data().to_owned()),
+            told_trouble: Mutex::new(None),
+            trash: Wake::default(),
+            unforgotten: Mutex::default(),
             incarnation,
             news: watch::Sender::new(News::default()),
             arrivals: Notify::new(),
@@ -96,19 +122,27 @@ impl Client {
             settings,
         });
         client.take_up()?;
-        tasks.run_loop(Trash::new(Arc::clone(&client)), Wake::default(), SWEEP);
+        tasks.run_loop(Trash::new(Arc::clone(&client)), client.trash.clone(), SWEEP);
+        tasks.run_loop(disk::Watch::new(Arc::clone(&client)), client.disk.wake(), SWEEP);
         Ok(client)
     }
 
     /// Takes up what an earlier incarnation left. Must run once the launcher has started.
     fn take_up(self: &Arc<Self>) -> Result<(), JournalError> {
-        let mut running = Vec::new();
+        let (mut running, mut orphaned, mut killed) = (Vec::new(), Vec::new(), Vec::new());
         for found in self.journal.scan()? {
             let assignment = found.submission.assignment;
+            if found.kill_requested {
+                killed.push(assignment);
+            }
             let mut attempts = self.attempts();
             match found.state {
                 FoundState::Held => attempts.found_held(found.submission),
                 FoundState::Ended(exit) => attempts.found_ended(found.submission, exit.end, exit.duration_ms),
+                FoundState::Orphaned => {
+                    attempts.found_orphaned(found.submission);
+                    orphaned.push(assignment);
+                }
                 FoundState::Running(keeper) => {
                     let keeper = Arc::new(keeper);
                     attempts.found_running(found.submission, Arc::clone(&keeper));
@@ -116,8 +150,15 @@ impl Client {
                 }
             }
         }
+        // Before anything is started.
+        for assignment in killed {
+            self.carry_out_kill(assignment)?;
+        }
         for (assignment, keeper) in running {
             self.go_on_watching(assignment, keeper);
+        }
+        for assignment in orphaned {
+            self.go_on_ending(assignment);
         }
         self.publish();
         self.start_ready();
@@ -130,12 +171,29 @@ impl Client {
 
     /// Tells who listens to events that there may be some.
     fn publish(&self) {
-        let news = self.attempts().news();
+        let news = News { trouble: self.disk.trouble(), ..self.attempts().news() };
         self.news.send_if_modified(|told| std::mem::replace(told, news) != news);
     }
 
     fn journal(&self) -> &Journal {
         &self.journal
+    }
+
+    fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    /// Something could not be written: the server is told, if that is the disk's fault.
+    fn disk_failed(&self, error: &std::io::Error) {
+        self.disk_in_trouble(Trouble::of(error));
+    }
+
+    fn disk_in_trouble(&self, trouble: Option<Trouble>) {
+        if let Some(trouble) = trouble {
+            self.disk.failed(trouble);
+            self.trash.wake();
+            self.publish();
+        }
     }
 
     fn news(&self) -> News {
@@ -156,6 +214,7 @@ impl Client {
             labels: self.settings.labels.clone(),
             journal: self.journal_id.clone(),
             incarnation: self.incarnation.clone(),
+            trouble: self.disk.trouble().map(|trouble| trouble.code().to_owned()),
         }
     }
 
@@ -177,11 +236,5 @@ impl Client {
     #[must_use]
     pub fn upload_limit(&self) -> u64 {
         self.settings.max_result_bytes
-    }
-
-    /// Whether `server` may give assignments to this client now, or hear of those that are here.
-    #[must_use]
-    pub fn serves(&self, server: &str) -> bool {
-        self.attempts().serves(server)
     }
 }

@@ -11,8 +11,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Client;
 use super::attempts::{Admission, Held, Refused};
-use super::journal::{Identity, JournalError};
+use super::disk::Trouble;
+use super::journal::JournalError;
 use super::keeper::SCRIPT;
+use super::servers::ServerError;
 use crate::files::upload::{Part, Payload, Stored, Upload, UploadError};
 use crate::protocol::Submission;
 use crate::runtime::chain;
@@ -31,16 +33,36 @@ pub enum ReceiveError {
     Upload(#[from] UploadError),
     #[error("the part `spec` {0}")]
     Spec(String),
-    #[error("the client serves another server; it can change once it has no assignments left")]
-    OtherServer,
-    #[error("the assignment was killed before it came")]
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("the assignment was killed, or refused, before it came")]
     Killed,
     #[error("the client does not have the slots, or too many assignments wait for them")]
     NoSlot,
     #[error("the payload of this assignment arrives on another connection")]
     Arriving,
+    #[error("the client's disk takes nothing: {}", .0.code())]
+    Disk(Trouble),
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+impl ReceiveError {
+    /// What is wrong with the disk, if that is the cause.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Disk(trouble) => Some(*trouble),
+            Self::Upload(UploadError::Full { source, .. } | UploadError::Store { source, .. }) => Trouble::of(source),
+            Self::Journal(error) | Self::Server(ServerError::Journal(error)) => error.trouble(),
+            _ => None,
+        }
+    }
+
+    /// Whether the caller gives the job to somebody else upon it.
+    fn is_final(&self) -> bool {
+        matches!(self, Self::NoSlot | Self::Arriving) || self.trouble().is_some()
+    }
 }
 
 /// An assignment whose payload arrives. Given up on drop, unless it was settled.
@@ -55,6 +77,7 @@ impl Drop for Arrival {
         if !self.settled {
             if let Err(error) = self.client.journal.forget(self.assignment) {
                 tracing::error!(assignment = %self.assignment, error = chain(&error), "cannot discard what has arrived");
+                self.client.forget_later(self.assignment);
             }
             self.client.attempts().abandon(self.assignment);
         }
@@ -71,15 +94,43 @@ impl Client {
         self: &Arc<Self>,
         offered: AssignmentId,
         server: &str,
+        upload: Upload,
+    ) -> Result<(), ReceiveError> {
+        let received = self.take(offered, server, upload).await;
+        if let Err(error) = &received {
+            self.disk_in_trouble(error.trouble());
+            if error.is_final() {
+                self.refuse(offered).await;
+            }
+        }
+        received
+    }
+
+    /// The caller gives the job away, so another copy of this payload that is still on its way must not be taken.
+    async fn refuse(&self, assignment: AssignmentId) {
+        self.attempts().refuse(assignment);
+        if let Err(error) = self.remember_refused(assignment).await {
+            tracing::error!(%assignment, error = chain(&error), "a refusal is remembered until the next start only");
+        }
+    }
+
+    async fn take(
+        self: &Arc<Self>,
+        offered: AssignmentId,
+        server: &str,
         mut upload: Upload,
     ) -> Result<(), ReceiveError> {
         if self.is_held(offered) {
             return Ok(());
         }
+        if let Some(trouble) = self.disk.trouble() {
+            return Err(ReceiveError::Disk(trouble));
+        }
         let submission = spec(&mut upload).await?;
         if submission.assignment != offered {
             return Err(ReceiveError::Spec("is of another assignment than the header".to_owned()));
         }
+        self.serve(server)?;
         let Some(mut arrival) = self.admit(&submission, server).await? else { return Ok(()) };
         let stored = self.store(offered, upload).await?;
         CrashPoint::PayloadWhole.passed();
@@ -95,7 +146,10 @@ impl Client {
         // Its own statement, or the lock would be held in the arms.
         let held = self.attempts().hold(offered);
         match held {
-            Held::Waits => self.start_ready(),
+            Held::Waits => {
+                self.publish();
+                self.start_ready();
+            }
             Held::Killed => self.end_without_keeper(offered, End::Killed)?,
         }
         Ok(())
@@ -112,35 +166,21 @@ impl Client {
         loop {
             // Before the look: an arrival that ends in between is not missed.
             let arrival_over = self.arrivals.notified();
-            let (admission, known_server) = {
-                let mut attempts = self.attempts();
-                let known = attempts.server() == Some(server);
-                (attempts.admit(submission, server), known)
-            };
+            let admission = self.attempts().admit(submission, server);
             match admission {
                 Admission::New => {
-                    let arrival =
-                        Arrival { client: Arc::clone(self), assignment: submission.assignment, settled: false };
-                    if !known_server {
-                        self.now_serve(server)?;
-                    }
-                    return Ok(Some(arrival));
+                    let (client, assignment) = (Arc::clone(self), submission.assignment);
+                    return Ok(Some(Arrival { client, assignment, settled: false }));
                 }
                 Admission::Known => return Ok(None),
                 Admission::Arriving => {
                     timeout_at(deadline, arrival_over).await.map_err(|_| ReceiveError::Arriving)?;
                 }
-                Admission::Refused(Refused::OtherServer) => return Err(ReceiveError::OtherServer),
+                Admission::Refused(Refused::OtherServer) => return Err(ServerError::Other.into()),
                 Admission::Refused(Refused::Killed) => return Err(ReceiveError::Killed),
                 Admission::Refused(Refused::NoSlot) => return Err(ReceiveError::NoSlot),
             }
         }
-    }
-
-    /// Once per server, so not worth another thread.
-    fn now_serve(&self, server: &str) -> Result<(), JournalError> {
-        tracing::info!(server.id = server, "serving this server from now on");
-        self.journal.identify(&Identity { journal: self.journal_id.clone(), server: Some(server.to_owned()) })
     }
 
     async fn store(&self, assignment: AssignmentId, mut upload: Upload) -> Result<Stored, ReceiveError> {

@@ -1,10 +1,12 @@
 //! The record of one attempt: a file of lines beside it that is only ever appended to.
 //!
-//! Owns the file `record` in an attempt's directory. Its lines are, in this order: the job, by the client, once the
-//! payload is whole; the keeper's pid, by the keeper; the end, by the keeper, or by the client for an attempt that never
-//! had one. The first line of a kind counts, so what was recorded first is the end. A last line without its line break
-//! was torn and counts for nothing. A keeper holds the lock on this file for as long as it lives.
+//! Owns the file `record` in an attempt's directory. Its lines are: the job, by the client, once the payload is whole;
+//! the keeper's pid, by the keeper; a request to kill it, by the client before it is answered; the end, by the keeper, or
+//! by the client for an attempt that has none. The first line of a kind counts, so what was recorded first is the end. A
+//! line that a crash or a full disk tore counts for nothing, and costs nothing of what follows: every line but the first
+//! begins with a line break of its own. A keeper holds the lock on this file for as long as it lives.
 
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
@@ -30,6 +32,12 @@ impl BootId {
     /// There is no /proc.
     pub fn current() -> io::Result<Self> {
         Ok(Self(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().into()))
+    }
+}
+
+impl fmt::Display for BootId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -67,6 +75,7 @@ impl Exit {
 enum Line {
     Job(Job),
     Keeper(u32),
+    Kill,
     Exit(Exit),
 }
 
@@ -76,6 +85,8 @@ pub struct Recorded {
     pub job: Job,
     /// The pid of its keeper: run.sh was, or is about to be, started.
     pub keeper: Option<u32>,
+    /// Somebody asked for its end.
+    pub kill_requested: bool,
     pub exit: Option<Exit>,
 }
 
@@ -84,7 +95,7 @@ pub struct Recorded {
 /// # Errors
 /// The file system's, or there is one.
 pub fn begin(dir: &Path, job: Job) -> io::Result<()> {
-    append(&File::options().append(true).create_new(true).open(dir.join(FILE))?, &Line::Job(job))
+    write(&File::options().append(true).create_new(true).open(dir.join(FILE))?, "", &Line::Job(job))
 }
 
 /// What is recorded; `None` where the job is not.
@@ -105,6 +116,22 @@ pub fn read(dir: &Path) -> io::Result<Option<Recorded>> {
 /// The file system's.
 pub fn end(dir: &Path, exit: Exit) -> io::Result<()> {
     append(&File::options().append(true).open(dir.join(FILE))?, &Line::Exit(exit))
+}
+
+/// Records that somebody asked for the end of an attempt, so that it comes whatever becomes of the client.
+///
+/// # Errors
+/// The file system's.
+pub fn kill_requested(dir: &Path) -> io::Result<()> {
+    append(&File::options().append(true).open(dir.join(FILE))?, &Line::Kill)
+}
+
+/// Takes the whole record away: nobody starts the attempt any more, or knows of it after a restart.
+///
+/// # Errors
+/// The file system's.
+pub fn withdraw(dir: &Path) -> io::Result<()> {
+    std::fs::remove_file(dir.join(FILE))
 }
 
 /// Whether some process holds the lock.
@@ -146,30 +173,37 @@ impl Hold {
     ///
     /// # Errors
     /// The file system's.
-    pub fn ended(&self, exit: Exit) -> io::Result<()> {
-        append(&self.0, &Line::Exit(exit))
+    pub fn ended(&self, exit: &Exit) -> io::Result<()> {
+        append(&self.0, &Line::Exit(exit.clone()))
     }
 }
 
+/// After whatever was torn.
+fn append(file: &File, line: &Line) -> io::Result<()> {
+    write(file, "\n", line)
+}
+
 /// In one call: a line is there, or torn at the end of the file.
-fn append(mut file: &File, line: &Line) -> io::Result<()> {
-    let mut bytes = serde_json::to_vec(line)?;
+fn write(mut file: &File, before: &str, line: &Line) -> io::Result<()> {
+    let mut bytes = before.as_bytes().to_vec();
+    serde_json::to_writer(&mut bytes, line)?;
     bytes.push(b'\n');
     file.write_all(&bytes)
 }
 
 fn parse(bytes: &[u8]) -> Option<Recorded> {
-    let (mut job, mut keeper, mut exit) = (None, None, None);
+    let (mut job, mut keeper, mut kill_requested, mut exit) = (None, None, false, None);
     for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
         match serde_json::from_slice(line) {
             Ok(Line::Job(line)) => job = job.or(Some(line)),
             Ok(Line::Keeper(line)) => keeper = keeper.or(Some(line)),
+            Ok(Line::Kill) => kill_requested = true,
             Ok(Line::Exit(line)) => exit = exit.or(Some(line)),
-            // Torn, and then appended to.
+            // Empty, or torn.
             Err(_) => {}
         }
     }
-    Some(Recorded { job: job?, keeper, exit })
+    Some(Recorded { job: job?, keeper, kill_requested, exit })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What an attempt left, as a zip, and its log.
 //!
 //! Small results are packed in memory at each request: one hop to a blocking thread, and the length is known. Larger
-//! ones are packed once into a file beside the attempt, so that a broken transfer goes on where it was.
+//! ones are packed once into a file beside the attempt, so that a broken transfer goes on where it was. Where the disk
+//! does not take that file they are packed while they are sent, so that they leave and make room.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,11 +12,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::AssignmentId;
-use futures_util::Stream;
+use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt};
 use tokio::sync::Mutex;
 use zip::ZipWriter;
+use zip::result::ZipError;
 
 use super::Client;
+use super::disk::Trouble;
 use crate::files::zip::{PackError, Source, pack, pack_file, stream};
 
 /// Results of up to this many bytes are packed in memory.
@@ -33,11 +37,22 @@ pub enum ResultsError {
     BrokenOff,
 }
 
+impl ResultsError {
+    /// What is wrong with the disk, if that is the cause.
+    fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::File { source, .. } | Self::Pack(PackError::Write(ZipError::Io(source))) => Trouble::of(source),
+            _ => None,
+        }
+    }
+}
+
 /// The zip of an attempt that has ended.
-#[derive(Debug)]
 pub enum Results {
     Memory(Bytes),
     File { file: File, bytes: u64 },
+    /// Its length is not known yet.
+    Stream(BoxStream<'static, io::Result<Bytes>>),
 }
 
 /// Lets an assignment's results be packed by one at a time, and bounds how many are packed at once.
@@ -61,9 +76,14 @@ impl Client {
         let source = self.source(assignment, Some(self.settings.max_result_bytes.min(IN_MEMORY)));
         let packed = blocking(move || in_memory(&source)).await;
         match packed {
-            Err(ResultsError::Pack(PackError::TooLarge { .. })) => self.results_in_file(assignment).await,
-            packed => packed,
+            Err(ResultsError::Pack(PackError::TooLarge { .. })) => {}
+            packed => return packed,
         }
+        let packed = self.results_in_file(assignment).await;
+        let Some(trouble) = packed.as_ref().err().and_then(ResultsError::trouble) else { return packed };
+        self.disk_in_trouble(Some(trouble));
+        let source = self.source(assignment, Some(self.settings.max_result_bytes));
+        Ok(Results::Stream(stream(source).boxed()))
     }
 
     async fn results_in_file(&self, assignment: AssignmentId) -> Result<Results, ResultsError> {
@@ -85,7 +105,7 @@ impl Client {
 
     /// What an attempt has left so far, also while it runs.
     pub fn partial_results(&self, assignment: AssignmentId) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
-        stream(self.journal.work(assignment), Some(self.journal.log(assignment)))
+        stream(self.source(assignment, None))
     }
 
     /// What an attempt has written to stdout and stderr, or the last `tail` bytes of it, and how many bytes that are now.

@@ -1,14 +1,17 @@
 //! Removes directories of forgotten attempts, late and in batches.
 //!
 //! On ext4 making files is 10 to 16 times slower for a while after many were deleted, so deleting has to keep out of the
-//! way of jobs: it happens when nothing runs, or when so much has gathered that it has to.
+//! way of jobs: it happens when nothing runs, when so much has gathered that it has to, or when the disk is full.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::AssignmentId;
+
 use super::Client;
+use super::disk::Trouble;
 use crate::files::durable;
 use crate::runtime::{Loop, Next};
 
@@ -42,13 +45,39 @@ impl Loop for Trash {
     }
 
     async fn run_once(&mut self) -> io::Result<Next> {
-        let now = self.client.news().last;
-        let idle = self.seen.replace(now) == Some(now) && self.client.is_idle();
+        self.client.forget_again();
+        let now = self.client.news();
+        let is_quiet = self.seen.replace(now.last) == Some(now.last) && self.client.is_idle();
+        let idle = is_quiet || now.trouble == Some(Trouble::DiskFull);
         let dir = self.dir.clone();
         let removed =
             tokio::task::spawn_blocking(move || remove_some(&dir, idle)).await.map_err(io::Error::other)??;
         // More may be there; whether it is still idle is looked at again.
         Ok(if removed == BATCH { Next::Again } else { Next::After(QUIET) })
+    }
+}
+
+impl Client {
+    /// The directory of an attempt that is over could not be discarded: later.
+    pub(super) fn forget_later(&self, assignment: AssignmentId) {
+        self.unforgotten().push(assignment);
+    }
+
+    fn unforgotten(&self) -> MutexGuard<'_, Vec<AssignmentId>> {
+        self.unforgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Discards what could not be discarded before.
+    fn forget_again(&self) {
+        let again = std::mem::take(&mut *self.unforgotten());
+        for assignment in again {
+            // Under the lock: the same assignment may come once more, and what comes now is not to be discarded.
+            let attempts = self.attempts();
+            let is_over = attempts.phase(assignment).is_none();
+            if is_over && self.journal().forget(assignment).is_err() {
+                self.forget_later(assignment);
+            }
+        }
     }
 }
 

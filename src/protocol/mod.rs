@@ -13,6 +13,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const ASSIGNMENT_HEADER: &str = "x-orchestrator-assignment";
 /// The caller's server id: a client serves one server.
 pub const SERVER_HEADER: &str = "x-orchestrator-server";
+/// Ids that the caller had before it was restored from a backup, joined by commas: a client of one of them is the
+/// caller's from then on.
+pub const FORMER_SERVERS_HEADER: &str = "x-orchestrator-former-servers";
 /// Begins the name of the empty file that the server adds to the payload for a predecessor client and looks for in the
 /// returned zip; the assignment id follows. A name of its own for each attempt, so that a directory which the client
 /// gave to two of them shows both.
@@ -32,6 +35,9 @@ pub struct Info {
     pub journal: String,
     /// Made at each start.
     pub incarnation: String,
+    /// Why nothing should be sent now, as in [`EventPage::trouble`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// The part named `spec` that comes first in `POST /submit`; every part after it with a file name is a file of the job.
@@ -44,6 +50,13 @@ pub struct Submission {
     pub user: UserId,
     pub service: ServiceName,
     pub slots: u32,
+    /// How long run.sh may run before the attempt is ended, in milliseconds; none: as long as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walltime_ms: Option<u64>,
+    /// How long the client may be without proof that its server hears it before nothing of the attempt is left, in
+    /// milliseconds; none: it goes on for ever. Proof is [`EventsQuery::page`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_after_ms: Option<u64>,
 }
 
 /// The 200 answer of `POST /submit`: the client holds the whole payload.
@@ -62,6 +75,8 @@ pub struct EventsQuery {
     /// Everything up to this number is safe with the server: ended attempts may be forgotten.
     pub acknowledged: u64,
     pub wait_ms: u64,
+    /// The last page of this incarnation that the server has received: shows the client how long ago it was heard.
+    pub page: Option<u64>,
 }
 
 /// The answer of `GET /events`.
@@ -69,6 +84,12 @@ pub struct EventsQuery {
 pub struct EventPage {
     pub journal: String,
     pub incarnation: String,
+    /// Counted from 1 in each incarnation; 0 from a client that does not count.
+    #[serde(default)]
+    pub page: u64,
+    /// Why nothing should be sent now: `disk-full` or `read-only`. What runs goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Whether `events` tells the state of every assignment the client knows, and not only what is new: what the
     /// server believes there and does not find in it is lost.
     pub full: bool,
@@ -118,7 +139,8 @@ pub const RESULTS_TOO_LARGE: &str = "results-too-large";
 /// The body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// A stable word: `no-such-assignment`, `other-server`, `bad-upload`, `no-free-slot`, `wrong-key`, `disk-full`.
+    /// A stable word: `no-such-assignment`, `other-server`, `bad-upload`, `no-free-slot`, `wrong-key`, `disk-full`,
+    /// `read-only`, `arriving`, `killed`, `results-too-large`.
     pub code: String,
     pub message: String,
 }

@@ -51,18 +51,11 @@ impl Rig {
             user: 7.try_into().unwrap(),
             service: "example".parse().unwrap(),
             slots: 3,
+            walltime_ms: None,
+            stop_after_ms: None,
         };
-        record::begin(&dir, Recorded { submission, boot: BootId::current().unwrap() }).unwrap();
-        let start = Start {
-            assignment,
-            dir: dir.clone(),
-            job: JobId(41),
-            attempt: 2,
-            user: 7.try_into().unwrap(),
-            service: "example".parse().unwrap(),
-            slots: 3,
-            kill_grace_ms: GRACE.as_millis() as u64,
-        };
+        record::begin(&dir, Recorded { submission: submission.clone(), boot: BootId::current().unwrap() }).unwrap();
+        let start = Start { submission, dir: dir.clone(), kill_grace_ms: GRACE.as_millis() as u64 };
         (Job { dir }, start)
     }
 

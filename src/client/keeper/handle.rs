@@ -180,7 +180,7 @@ impl Driver {
                 request = self.waiting.recv(), if self.asked.len() < ASKED_MAX => {
                     let Some((start, reply)) = request else { return Ok(()) };
                     let message = serde_json::to_vec(&start)?;
-                    self.asked.insert(start.assignment, (start, reply));
+                    self.asked.insert(start.submission.assignment, (start, reply));
                     process.send(&message).await?;
                     crash::CrashPoint::KeeperAsked.passed();
                 }

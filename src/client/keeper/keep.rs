@@ -1,11 +1,11 @@
 //! A keeper's life: starts run.sh, waits, leaves nothing running, writes down how it ended.
 //!
-//! Owns the first-writer rule between a script's own end and a request to kill it (SIGTERM to the keeper): what the
-//! keeper saw first is the end. A keeper that cannot do its work says so in the job's log and leaves no exit, which
+//! Owns the first-writer rule between a script's own end, a request to kill it (SIGTERM to the keeper) and its limits:
+//! what the keeper saw first is the end. A keeper that cannot do its work says so in the job's log and leaves no exit, which
 //! counts as cut off: the machine's fault, never the script's.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,16 @@ use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 use rustix::process::{Pid, WaitOptions, wait};
 
 use super::launcher::Inherited;
+use super::limits::Limits;
 use super::{LOG_FILE, Start, TEMP_DIR, WORK_DIR, script, tree};
 use crate::client::record::{Exit, Hold};
 use crate::runtime::crash::CrashPoint;
 
 /// From one round of KILL to the next, while something still lives.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
+/// From one try to record the end to the next, the first of which is doubled each time up to the second.
+const RECORD_AGAIN: Duration = Duration::from_millis(50);
+const RECORD_AGAIN_MAX: Duration = Duration::from_secs(2);
 
 /// Does the work of a keeper in this process, which was just forked, and returns its exit code. `started` is called
 /// when the lock tells that this keeper lives, and before the launcher's socket is let go of.
@@ -31,10 +35,15 @@ pub(super) fn run(start: &Start, hold: &Hold, inherited: &Inherited, started: im
     match keep(start, hold, inherited, started) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("job-orchestrator: the client could not run this job: {error}");
+            tell(&format!("the client could not run this job: {error}"));
             1
         }
     }
+}
+
+/// Writes into the job's log, as far as there is room for it.
+fn tell(what: &str) {
+    let _ = writeln!(io::stderr(), "job-orchestrator: {what}");
 }
 
 fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce()) -> io::Result<()> {
@@ -46,18 +55,40 @@ fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce(
     set_name(c"jo-keeper")?;
     stand_beside_the_job(start, inherited)?;
     let began = Instant::now();
+    let mut limits = Limits::of(start, began)?;
+    if let Some(end) = limits.exceeded()? {
+        record_end(hold, &Exit::without_duration(end));
+        return Ok(());
+    }
     let mut job = match script::start(start)? {
         Ok(script) => Job { script, inherited },
-        Err(why) => return hold.ended(Exit::without_duration(End::Invalid(why))),
+        Err(why) => {
+            record_end(hold, &Exit::without_duration(End::Invalid(why)));
+            return Ok(());
+        }
     };
     CrashPoint::ScriptStarted.passed();
-    let end = job.end()?;
+    let end = job.end(&mut limits)?;
     let duration = began.elapsed();
-    job.leave_nothing(Duration::from_millis(start.kill_grace_ms))?;
+    job.leave_nothing(limits.kill_grace())?;
     CrashPoint::ScriptEnded.passed();
-    hold.ended(Exit::new(end, duration))?;
+    record_end(hold, &Exit::new(end, duration));
     CrashPoint::EndRecorded.passed();
     Ok(())
+}
+
+/// An end that was lost would count as cut off. So where it cannot be written, the keeper lives on until it can: a full
+/// disk gets room again, and a disk that is gone for good takes the machine with it.
+fn record_end(hold: &Hold, exit: &Exit) {
+    let mut pause = RECORD_AGAIN;
+    while let Err(error) = hold.ended(exit) {
+        if pause == RECORD_AGAIN {
+            tell(&format!("the end of this job cannot be recorded; trying again: {error}"));
+        }
+        // On nothing: only for the time. Signals are blocked, so it is not cut short.
+        let _ = poll(&mut [], timeout(pause));
+        pause = (pause * 2).min(RECORD_AGAIN_MAX);
+    }
 }
 
 /// Gives the keeper the standard descriptors and the directory that run.sh shall have; thereby the launcher's socket
@@ -85,15 +116,18 @@ struct Look {
 }
 
 impl Job<'_> {
-    /// Waits for the script's end or for a request to kill it, whichever is seen first.
-    fn end(&mut self) -> io::Result<End> {
+    /// Waits for the script's end, a request to kill it or a limit, whichever is seen first.
+    fn end(&mut self, limits: &mut Limits) -> io::Result<End> {
         loop {
-            let look = self.look(PollTimeout::NONE)?;
+            let look = self.look(limits.next_look()?.map_or(PollTimeout::NONE, timeout))?;
             if let Some(end) = look.script_end {
                 return Ok(end);
             }
             if look.kill_requested {
                 return Ok(End::Killed);
+            }
+            if let Some(end) = limits.exceeded()? {
+                return Ok(end);
             }
         }
     }
@@ -156,7 +190,7 @@ impl Job<'_> {
 }
 
 /// Rounded up, so that a wait is never shorter than asked for.
-fn timeout(patience: Duration) -> PollTimeout {
+pub(super) fn timeout(patience: Duration) -> PollTimeout {
     let millis = patience.as_millis().saturating_add(1);
     i32::try_from(millis).ok().and_then(|millis| PollTimeout::try_from(millis).ok()).unwrap_or(PollTimeout::MAX)
 }

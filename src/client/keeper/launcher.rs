@@ -3,10 +3,12 @@
 //! Standard input is the SOCK_SEQPACKET socket to the client, and its end is the launcher's end. Standard output is a
 //! locked file that tells the client's next incarnation that this launcher still runs; nothing is written to it.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
+use domain::AssignmentId;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_name;
@@ -14,7 +16,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{MsgFlags, recv, send};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, close, fork, setsid};
+use nix::unistd::{ForkResult, Pid, close, fork, setsid};
 
 use super::{Answer, MESSAGE_MAX, Start, keep};
 use crate::client::record::Hold;
@@ -60,6 +62,7 @@ pub fn run() -> Result<(), LauncherProcessError> {
 fn serve(inherited: &Inherited) -> Result<(), LauncherProcessError> {
     let stdin = io::stdin();
     let client = stdin.as_fd();
+    let mut keepers = HashMap::new();
     let mut message = vec![0; MESSAGE_MAX];
     loop {
         let mut ready =
@@ -71,12 +74,14 @@ fn serve(inherited: &Inherited) -> Result<(), LauncherProcessError> {
         }
         let [asked, signalled] = ready.map(|fd| fd.any().unwrap_or(true));
         if signalled {
-            reap(&inherited.signals).map_err(failed("reap keepers"))?;
+            for assignment in reap(&inherited.signals, &mut keepers).map_err(failed("reap keepers"))? {
+                answer(client, &Answer { assignment, error: None });
+            }
         }
         if asked {
             match recv(client.as_raw_fd(), &mut message, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) | Err(Errno::ECONNRESET) => return Ok(()),
-                Ok(length) => launch(client, &message[..length], inherited),
+                Ok(length) => keepers.extend(launch(client, &message[..length], inherited)),
                 Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(error) => return Err(failed("read a request")(error)),
             }
@@ -85,26 +90,35 @@ fn serve(inherited: &Inherited) -> Result<(), LauncherProcessError> {
 }
 
 /// Forks the keeper that `message` asks for. What goes wrong is the client's to know.
-fn launch(client: BorrowedFd<'_>, message: &[u8], inherited: &Inherited) {
+fn launch(client: BorrowedFd<'_>, message: &[u8], inherited: &Inherited) -> Option<(Pid, AssignmentId)> {
     let start: Start = match serde_json::from_slice(message) {
         Ok(start) => start,
-        Err(error) => return eprintln!("launcher: a request that makes no sense: {error}"),
+        Err(error) => {
+            eprintln!("launcher: a request that makes no sense: {error}");
+            return None;
+        }
     };
-    if let Err(error) = fork_keeper(client, &start, inherited) {
-        answer(client, &Answer { assignment: start.assignment, error: Some(error.to_string()) });
+    let assignment = start.submission.assignment;
+    match fork_keeper(client, &start, inherited) {
+        Ok(pid) => Some((pid, assignment)),
+        Err(error) => {
+            answer(client, &Answer { assignment, error: Some(error.to_string()) });
+            None
+        }
     }
 }
 
-fn fork_keeper(client: BorrowedFd<'_>, start: &Start, inherited: &Inherited) -> io::Result<()> {
+fn fork_keeper(client: BorrowedFd<'_>, start: &Start, inherited: &Inherited) -> io::Result<Pid> {
     // Locked before the fork, which shares the lock: at no time is there a keeper without one.
     let hold = Hold::take(&start.dir)?;
     #[expect(unsafe_code, reason = "fork has no safe interface")]
     // SAFETY: the launcher is single-threaded, so no lock or allocator state can be torn in the child.
     let forked = unsafe { fork() };
     match forked {
-        Ok(ForkResult::Parent { .. }) => Ok(()),
+        Ok(ForkResult::Parent { child }) => Ok(child),
         Ok(ForkResult::Child) => {
-            let started = || answer(client, &Answer { assignment: start.assignment, error: None });
+            let assignment = start.submission.assignment;
+            let started = || answer(client, &Answer { assignment, error: None });
             let code = keep::run(start, &hold, inherited, started);
             #[expect(clippy::disallowed_methods, reason = "a keeper must not return into the launcher that it was")]
             std::process::exit(code);
@@ -123,13 +137,17 @@ fn answer(client: BorrowedFd<'_>, answer: &Answer) {
     }
 }
 
-/// Takes note of the keepers that have ended. SIGTERM is not for the launcher, which ends with its client.
-fn reap(signals: &SignalFd) -> nix::Result<()> {
+/// Takes note of the keepers that have ended, and says which of them may have died before they answered: without an
+/// answer the client would wait for ever. SIGTERM is not for the launcher, which ends with its client.
+fn reap(signals: &SignalFd, keepers: &mut HashMap<Pid, AssignmentId>) -> nix::Result<Vec<AssignmentId>> {
     while signals.read_signal()?.is_some() {}
+    let mut died = Vec::new();
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
-            Ok(_) | Err(Errno::EINTR) => {}
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(died),
+            Ok(WaitStatus::Exited(pid, 0)) => drop(keepers.remove(&pid)),
+            Ok(status) => died.extend(status.pid().and_then(|pid| keepers.remove(&pid))),
+            Err(Errno::EINTR) => {}
             Err(error) => return Err(error),
         }
     }

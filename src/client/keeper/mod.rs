@@ -18,9 +18,12 @@
 //! for files that may be torn. Instead the record carries the kernel's boot id and counts in that boot only: after another
 //! start of the machine an attempt counts as cut off.
 
+pub mod contact;
 mod handle;
 mod keep;
 pub mod launcher;
+mod leftovers;
+mod limits;
 mod liveness;
 mod script;
 mod tree;
@@ -28,10 +31,13 @@ mod watched;
 
 use std::path::PathBuf;
 
-use domain::{AssignmentId, JobId, ServiceName, UserId};
+use domain::AssignmentId;
 use serde::{Deserialize, Serialize};
 
+use crate::protocol::Submission;
+
 pub use handle::{Launcher, LauncherError};
+pub use leftovers::{LeftoversError, end_leftovers};
 pub use liveness::{Keeper, Liveness};
 pub use script::SCRIPT;
 
@@ -42,6 +48,8 @@ pub const SUBCOMMAND: &str = "keep";
 pub const WORK_DIR: &str = "work";
 pub const TEMP_DIR: &str = "tmp";
 pub const LOG_FILE: &str = "log";
+/// In the environment of everything that a job starts: the mark by which it is found when its keeper is gone.
+const MARK: &str = "ORCHESTRATOR_ASSIGNMENT";
 
 /// The longest message between client and launcher, in bytes: a path (4,096 at most) and a few numbers and names.
 const MESSAGE_MAX: usize = 8 * 1024;
@@ -49,19 +57,15 @@ const MESSAGE_MAX: usize = 8 * 1024;
 /// Asks the launcher for a keeper.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Start {
-    pub assignment: AssignmentId,
-    /// The attempt's directory, absolute; the payload is in [`WORK_DIR`] below it.
+    pub submission: Submission,
+    /// The attempt's directory, absolute; the payload is in [`WORK_DIR`] below it, and [`contact::FILE`] beside it.
     pub dir: PathBuf,
-    pub job: JobId,
-    pub attempt: u32,
-    pub user: UserId,
-    pub service: ServiceName,
-    pub slots: u32,
     /// From TERM to KILL.
     pub kill_grace_ms: u64,
 }
 
-/// The launcher's answer, sent by the new keeper itself, or by the launcher when there is none.
+/// The launcher's answer, sent by the new keeper itself, or by the launcher when there is none; also, perhaps for the
+/// second time, when a keeper has died before its work was done.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     assignment: AssignmentId,

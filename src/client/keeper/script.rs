@@ -10,7 +10,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 
-use super::{Start, TEMP_DIR, WORK_DIR};
+use super::{MARK, Start, TEMP_DIR, WORK_DIR};
 
 /// The file of the payload that is run.
 pub const SCRIPT: &str = "run.sh";
@@ -91,15 +91,17 @@ fn without_carriage_returns(text: &[u8]) -> Vec<u8> {
 fn environment(start: &Start) -> Result<Vec<CString>, NulError> {
     let variable = |name: &str, value: &[u8]| CString::new([name.as_bytes(), b"=", value].concat());
     let text = |name: &str, value: &dyn ToString| variable(name, value.to_string().as_bytes());
+    let submission = &start.submission;
     Ok(vec![
         text("PATH", &PATH)?,
         text("LANG", &"C.UTF-8")?,
         variable("HOME", start.dir.join(WORK_DIR).as_os_str().as_bytes())?,
         variable("TMPDIR", start.dir.join(TEMP_DIR).as_os_str().as_bytes())?,
-        text("ORCHESTRATOR_JOB_ID", &start.job)?,
-        text("ORCHESTRATOR_USER_ID", &start.user)?,
-        text("ORCHESTRATOR_SERVICE", &start.service)?,
-        text("ORCHESTRATOR_ATTEMPT", &start.attempt)?,
-        text("ORCHESTRATOR_SLOTS", &start.slots)?,
+        text("ORCHESTRATOR_JOB_ID", &submission.job)?,
+        text("ORCHESTRATOR_USER_ID", &submission.user)?,
+        text("ORCHESTRATOR_SERVICE", &submission.service)?,
+        text("ORCHESTRATOR_ATTEMPT", &submission.attempt)?,
+        text("ORCHESTRATOR_SLOTS", &submission.slots)?,
+        text(MARK, &submission.assignment)?,
     ])
 }

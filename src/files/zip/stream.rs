@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::mem;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -15,12 +14,11 @@ use super::pack::{Source, pack};
 const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 4;
 
-/// Packs `dir`, and the end of `log`, as the stream is read. Must be called in a tokio runtime. If the reader goes away
-/// the packing ends; an error ends the stream in the middle.
-pub fn stream(dir: PathBuf, log: Option<PathBuf>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+/// Packs as the stream is read. Must be called in a tokio runtime. If the reader goes away the packing ends; an error
+/// ends the stream in the middle.
+pub fn stream(source: Source) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
     let (sender, mut receiver) = mpsc::channel(WAITING);
     tokio::task::spawn_blocking(move || {
-        let source = Source { dir, log, ..Source::default() };
         let writer = Chunks { sender: sender.clone(), gathered: Vec::with_capacity(CHUNK) };
         let packed = pack(&source, ZipWriter::new_stream(writer)).map_err(io::Error::from);
         if let Err(error) = packed.and_then(|(_, writer)| writer.into_inner().flush()) {

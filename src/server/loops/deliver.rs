@@ -216,6 +216,8 @@ impl Delivery {
                     user: self.row.request.user,
                     service: self.row.request.service.clone(),
                     slots: self.row.request.slots.get(),
+                    walltime_ms: None,
+                    stop_after_ms: None,
                 };
                 client.submit(&submission, payload).await.map(|()| None)
             }

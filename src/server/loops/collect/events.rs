@@ -5,18 +5,22 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{AssignmentId, Event, Status};
 use store::{ActiveAssignment, Report, StoreError};
 
 use super::fetch::{Fetch, Fetched};
 use super::{Round, RoundError};
-use crate::protocol::{ClientEvent, EVENTS_WAIT_MS, EventPage, EventsQuery, What};
+use crate::protocol::{ClientEvent, EVENTS_WAIT_MS, EventPage, EventsQuery, NO_SUCH_ASSIGNMENT, What};
 use crate::runtime::crash::CrashPoint;
 use crate::runtime::{Group, Next, Wake};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
 use crate::server::remote::Modern;
+
+/// Before a client that could not be told to end an attempt is told again.
+const STRAY_AGAIN: Duration = Duration::from_millis(500);
 
 /// The state of one conversation; a new one starts over from everything the client knows.
 pub(super) struct Listener {
@@ -24,6 +28,8 @@ pub(super) struct Listener {
     member: Arc<Member>,
     incarnation: Option<String>,
     after: u64,
+    /// The last page of the incarnation that came, which the next query names.
+    page: Option<u64>,
     /// Numbers up to `after` that are not safe here yet, each with the attempt whose results are being fetched.
     open: BTreeMap<u64, AssignmentId>,
     fetches: Group<Fetched>,
@@ -37,6 +43,7 @@ impl Listener {
             member,
             incarnation: None,
             after: 0,
+            page: None,
             open: BTreeMap::new(),
             fetches: Group::new(Wake::default()),
             fetching: HashSet::new(),
@@ -47,6 +54,7 @@ impl Listener {
     pub(super) fn start_over(&mut self) {
         self.incarnation = None;
         self.after = 0;
+        self.page = None;
         self.open.clear();
     }
 
@@ -59,6 +67,7 @@ impl Listener {
             after: self.after,
             acknowledged: self.open.first_key_value().map_or(self.after, |(open, _)| open - 1),
             wait_ms: EVENTS_WAIT_MS,
+            page: self.page,
         };
         let page = client.events(&query).await?;
         if page.full {
@@ -68,7 +77,12 @@ impl Listener {
         if !page.events.is_empty() {
             CrashPoint::EventsHeard.passed();
         }
-        self.take(client, page).await?;
+        let number = page.page;
+        if !self.take(client, page).await? {
+            return Ok(Next::After(STRAY_AGAIN));
+        }
+        // Only now: upon this the client starts what it held back until it has heard what is given up.
+        self.page = Some(number);
         Ok(Next::Again)
     }
 
@@ -110,14 +124,16 @@ impl Listener {
         Ok(())
     }
 
-    async fn take(&mut self, client: &Modern, page: EventPage) -> Result<(), RoundError> {
+    /// Whether all of it was taken in; if not, the client tells it again.
+    async fn take(&mut self, client: &Modern, page: EventPage) -> Result<bool, RoundError> {
         let active = self.parts.store.client_work(&self.member.client.name).active;
         let current: HashMap<_, _> = active.iter().map(|item| (item.assignment, item.status)).collect();
         let mut changes = Vec::new();
+        let (mut after, mut is_whole) = (self.after, true);
         for ClientEvent { seq, assignment, what } in page.events {
-            self.after = self.after.max(seq);
+            after = after.max(seq);
             let Some(status) = current.get(&assignment) else {
-                self.stray(client, assignment, &what).await;
+                is_whole &= self.stray(client, assignment, &what).await;
                 continue;
             };
             match what {
@@ -147,7 +163,10 @@ impl Listener {
             }
         }
         self.record(changes).await?;
-        Ok(())
+        if is_whole {
+            self.after = after;
+        }
+        Ok(is_whole)
     }
 
     async fn record(&self, changes: Vec<Report>) -> Result<(), StoreError> {
@@ -157,17 +176,21 @@ impl Listener {
         Ok(())
     }
 
-    /// An attempt that is no longer, or never was, anything to this server: it shall not take up the client.
-    async fn stray(&self, client: &Modern, assignment: AssignmentId, what: &What) {
+    /// An attempt that is no longer, or never was, anything to this server: it shall not take up the client. Whether the
+    /// client was told.
+    async fn stray(&self, client: &Modern, assignment: AssignmentId, what: &What) -> bool {
         if matches!(what, What::Ended { .. }) {
-            return;
+            return true;
         }
         match client.kill(assignment).await {
             Ok(()) => {
                 tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up");
+                true
             }
+            Err(error) if error.code() == Some(NO_SUCH_ASSIGNMENT) => true,
             Err(error) => {
                 tracing::warn!(%assignment, client.id = %self.member.client.name, %error, "could not end an attempt that was given up");
+                false
             }
         }
     }

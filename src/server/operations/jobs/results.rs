@@ -85,7 +85,8 @@ pub async fn partial(parts: &Parts, job: &JobRow) -> Result<ZipStream, ResultsEr
         return Err(ResultsError::Cleaned);
     }
     let Some(placement) = job.progress.state.placement().filter(|_| job.status() != Status::Processing) else {
-        return Ok(Box::pin(zip::stream(parts.places.payload(job.payload.as_str()), None)));
+        let dir = parts.places.payload(job.payload.as_str());
+        return Ok(Box::pin(zip::stream(zip::Source { dir, ..zip::Source::default() })));
     };
     let speaker = parts.pool.member(&placement.client).and_then(|member| member.speaker());
     let response = match speaker.ok_or(ResultsError::Silent)? {

@@ -119,6 +119,10 @@ impl Loop for Watch {
         let found = tokio::task::spawn_blocking(move || look(&dir, on_trial)).await.map_err(io::Error::other)??;
         disk.set(found);
         self.client.publish();
+        if on_trial && found.is_none() {
+            // What could not be discarded meanwhile can be now.
+            self.client.trash.wake();
+        }
         Ok(Next::After(if found.is_some() { LOOK_AGAIN } else { LOOK }))
     }
 }

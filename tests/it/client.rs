@@ -1,129 +1,17 @@
 //! What a client promises its server, over HTTP, with no server there.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use domain::{AssignmentId, End, JobId};
-use job_orchestrator::client::record::{self, BootId, Recorded};
-use job_orchestrator::protocol::{
-    ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, Refusal, SERVER_HEADER, Submission, What,
-};
+use domain::End;
+use job_orchestrator::client::record::BootId;
+use job_orchestrator::protocol::{ASSIGNMENT_HEADER, EventPage, EventsQuery, What};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Method;
 
-use crate::harness::{Answer, Bed, ClientNode, Form, PATIENCE, unzip};
-
-const SERVER: &str = "server-one";
-
-/// The test as the client's server.
-struct Caller<'a> {
-    /// Its own: a pool would keep connections to a client that was started again.
-    http: reqwest::Client,
-    client: &'a ClientNode,
-    server: &'static str,
-}
-
-fn new_id() -> AssignmentId {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).unwrap();
-    AssignmentId::from_random(random)
-}
-
-/// A payload for `id` as the server sends it.
-fn form(id: AssignmentId, slots: u32) -> Form {
-    let service = "example".parse().unwrap();
-    let spec = Submission { assignment: id, job: JobId(1), attempt: 1, user: 7.try_into().unwrap(), service, slots };
-    Form::default().field("spec", &serde_json::to_string(&spec).unwrap())
-}
-
-impl<'a> Caller<'a> {
-    fn new(client: &'a ClientNode) -> Self {
-        Self { http: reqwest::Client::builder().no_proxy().build().unwrap(), client, server: SERVER }
-    }
-
-    fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.client.url)).header(SERVER_HEADER, self.server)
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        Answer::read(self.request(Method::GET, path).send().await.unwrap()).await
-    }
-
-    async fn submit(&self, id: AssignmentId, form: Form) -> Answer {
-        let request = self.request(Method::POST, "/submit").header(ASSIGNMENT_HEADER, id.to_string());
-        Answer::read(request.header("content-type", Form::content_type()).body(form.finished()).send().await.unwrap())
-            .await
-    }
-
-    /// Submits a script that must be taken.
-    async fn start(&self, script: &str) -> AssignmentId {
-        let id = new_id();
-        let answer = self.submit(id, form(id, 1).script(script)).await;
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-        id
-    }
-
-    async fn kill(&self, id: AssignmentId) -> Answer {
-        Answer::read(self.request(Method::POST, &format!("/kill/{id}")).send().await.unwrap()).await
-    }
-
-    async fn events(&self, query: &EventsQuery) -> EventPage {
-        let answer = Answer::read(self.request(Method::GET, "/events").query(query).send().await.unwrap()).await;
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-        serde_json::from_slice(&answer.body).unwrap()
-    }
-
-    /// Listens until `found` sees what it looks for among the latest events.
-    async fn hears<T>(&self, what: &str, found: impl Fn(&ClientEvent) -> Option<T>) -> T {
-        let start = Instant::now();
-        let mut query = EventsQuery { wait_ms: 5_000, ..EventsQuery::default() };
-        let mut heard = Vec::new();
-        while start.elapsed() < PATIENCE {
-            let page = self.events(&query).await;
-            query.incarnation = Some(page.incarnation);
-            for event in page.events {
-                query.after = query.after.max(event.seq);
-                if let Some(found) = found(&event) {
-                    return found;
-                }
-                heard.push(event);
-            }
-        }
-        panic!("never heard: {what}; heard {heard:?}");
-    }
-
-    async fn end(&self, id: AssignmentId) -> End {
-        self.hears("the end", |event| match &event.what {
-            What::Ended { end, .. } if event.assignment == id => Some(end.clone()),
-            _ => None,
-        })
-        .await
-    }
-
-    async fn started(&self, id: AssignmentId) {
-        self.hears("the start", |event| (event.assignment == id && event.what == What::Started).then_some(())).await;
-    }
-
-    fn dir(&self, id: AssignmentId) -> PathBuf {
-        self.client.dir.join("jobs").join(id.to_string())
-    }
-}
-
-fn recorded(dir: &Path) -> Recorded {
-    record::read(dir).unwrap().unwrap()
-}
-
-fn refusal(answer: &Answer, status: u16) -> String {
-    assert_eq!(answer.status.as_u16(), status, "{}", String::from_utf8_lossy(&answer.body));
-    serde_json::from_slice::<Refusal>(&answer.body).unwrap().code
-}
-
-fn status(answer: &Answer, code: u16) -> String {
-    assert_eq!(answer.status.as_u16(), code, "{}", String::from_utf8_lossy(&answer.body));
-    serde_json::from_slice::<AttemptStatus>(&answer.body).unwrap().status
-}
+use crate::harness::caller::{Caller, form, new_id, recorded, refusal, status, wait_for, wait_for_file};
+use crate::harness::{Answer, Bed, Form, PATIENCE, unzip};
 
 #[tokio::test]
 async fn repeated_submit_runs_once() {
@@ -170,14 +58,6 @@ async fn running_job_shows_what_is_there() {
     assert!(unzip(&caller.get(&format!("/retrieve_partial/{id}")).await.body).contains_key("half"));
     std::fs::write(work.join("go"), "").unwrap();
     assert_eq!(caller.end(id).await, End::Exit(0));
-}
-
-async fn wait_for_file(path: PathBuf) {
-    let start = Instant::now();
-    while !path.exists() {
-        assert!(start.elapsed() < PATIENCE, "never: {}", path.display());
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -246,21 +126,11 @@ async fn killed_job_ends_and_one_that_waits_never_starts() {
 }
 
 #[tokio::test]
-async fn kill_that_comes_first_keeps_the_job_out() {
-    let bed = Bed::new();
-    let client = bed.client("client");
-    let caller = Caller::new(&client);
-    let id = new_id();
-    assert_eq!(refusal(&caller.kill(id).await, 404), "no-such-assignment");
-    assert_eq!(refusal(&caller.submit(id, form(id, 1).script("")).await, 409), "killed");
-}
-
-#[tokio::test]
 async fn other_server_is_refused_until_nothing_is_left_of_the_first() {
     let bed = Bed::new();
     let client = bed.client("client");
     let first = Caller::new(&client);
-    let second = Caller { server: "server-two", ..Caller::new(&client) };
+    let second = first.under("server-two");
     let id = first.start("exit 0").await;
     first.end(id).await;
     let other = new_id();
@@ -272,10 +142,37 @@ async fn other_server_is_refused_until_nothing_is_left_of_the_first() {
     assert_eq!(second.end(other).await, End::Exit(0));
 }
 
-async fn acknowledge_all(caller: &Caller<'_>) {
+#[tokio::test]
+async fn restored_server_takes_its_client_along_and_its_old_id_is_refused_from_then_on() {
+    let bed = Bed::new();
+    let mut client = bed.client("client");
+    let old = Caller::new(&client);
+    let id = old.start("until [ -e go ]; do sleep 0.01; done; exit 4").await;
+    old.started(id).await;
+    assert_eq!(refusal(&old.restored("server-three", "server-two, server-zero").kill(id).await, 409), "other-server");
+    let new = old.restored("server-two", "server-zero, server-one");
+    new.started(id).await;
+    for path in ["/events?after=0&acknowledged=0&wait_ms=0".to_owned(), format!("/retrieve/{id}"), format!("/logs/{id}")]
+    {
+        assert_eq!(refusal(&old.get(&path).await, 409), "other-server", "{path}");
+    }
+    // Over a restart, and when nothing is left that could be mixed up.
+    client.kill();
+    client.start();
+    let (old, new) = (Caller::new(&client), Caller::new(&client).restored("server-two", "server-zero, server-one"));
+    std::fs::write(new.dir(id).join("work/go"), "").unwrap();
+    assert_eq!(new.end(id).await, End::Exit(4));
+    acknowledge_all(&new).await;
+    let other = new_id();
+    assert_eq!(refusal(&old.submit(other, form(other, 1).script("")).await, 409), "other-server");
+    assert_eq!(new.submit(other, form(other, 1).script("")).await.status, 200);
+    assert_eq!(new.end(other).await, End::Exit(0));
+}
+
+async fn acknowledge_all(caller: &Caller) {
     let page = caller.events(&EventsQuery::default()).await;
     let last = page.events.iter().map(|event| event.seq).max().unwrap_or_default();
-    let query = EventsQuery { incarnation: Some(page.incarnation), after: last, acknowledged: last, wait_ms: 0 };
+    let query = EventsQuery { incarnation: Some(page.incarnation), after: last, acknowledged: last, ..EventsQuery::default() };
     assert_eq!(caller.events(&query).await.events, []);
 }
 
@@ -286,7 +183,7 @@ async fn acknowledged_attempt_is_forgotten_and_an_unknown_incarnation_acknowledg
     let caller = Caller::new(&client);
     let id = caller.start("exit 0").await;
     caller.end(id).await;
-    let foreign = EventsQuery { incarnation: Some("foreign".to_owned()), after: 9, acknowledged: 9, wait_ms: 0 };
+    let foreign = EventsQuery { incarnation: Some("foreign".to_owned()), after: 9, acknowledged: 9, ..EventsQuery::default() };
     let page = caller.events(&foreign).await;
     assert!(page.full && page.events.iter().any(|event| event.assignment == id));
     acknowledge_all(&caller).await;
@@ -347,19 +244,55 @@ async fn job_that_ends_while_the_client_is_stopped_is_told_of_later() {
     assert_eq!(caller.end(id).await, End::Exit(4));
 }
 
+/// Leaves a process that stays in no session, directory or tree of the job's, and one that does.
+const SCATTERED: &str = "(setsid bash -c 'cd /; trap \"\" TERM HUP; echo $BASHPID > '$PWD'/far; exec sleep 1000' &)
+    until [ -s far ]; do sleep 0.01; done
+    echo $$ > near; sleep 1000";
+
+/// Kills the keeper of an attempt that has scattered, and returns the pids of what it ran.
+async fn kill_keeper(caller: &Caller, id: domain::AssignmentId) -> Vec<Pid> {
+    wait_for_file(caller.dir(id).join("work/near")).await;
+    let keeper = recorded(&caller.dir(id)).keeper.unwrap();
+    kill(Pid::from_raw(keeper.cast_signed()), Signal::SIGKILL).unwrap();
+    let pid = |name| {
+        let text = std::fs::read_to_string(caller.dir(id).join("work").join(name)).unwrap();
+        Pid::from_raw(text.trim().parse().unwrap())
+    };
+    vec![pid("far"), pid("near")]
+}
+
 #[tokio::test]
-async fn attempt_without_its_keeper_is_cut_off() {
+async fn attempt_without_its_keeper_is_cut_off_once_nothing_of_it_is_left() {
     let bed = Bed::new();
     let client = bed.client("client");
     let caller = Caller::new(&client);
-    let id = caller.start("echo $$ > pid; exec sleep 1000").await;
-    caller.started(id).await;
-    let pid = caller.dir(id).join("work/pid");
-    wait_for_file(pid.clone()).await;
-    let keeper = recorded(&caller.dir(id)).keeper.unwrap();
-    kill(Pid::from_raw(keeper.cast_signed()), Signal::SIGKILL).unwrap();
+    let id = caller.start(SCATTERED).await;
+    let pids = kill_keeper(&caller, id).await;
     assert_eq!(caller.end(id).await, End::CutOff);
-    kill(Pid::from_raw(std::fs::read_to_string(pid).unwrap().trim().parse().unwrap()), Signal::SIGKILL).unwrap();
+    // A zombie of an init that does not reap is not alive; here there is one that does, or the test's own.
+    wait_for("both are gone", || pids.iter().all(|pid| !is_alive(*pid)).then_some(())).await;
+    assert_eq!(caller.get("/load").await.body, b"0.0");
+}
+
+#[tokio::test]
+async fn restarted_client_ends_what_a_dead_keeper_left_before_it_tells_the_end() {
+    let bed = Bed::new();
+    let mut client = bed.client("client");
+    let caller = Caller::new(&client);
+    let id = caller.start(SCATTERED).await;
+    wait_for_file(caller.dir(id).join("work/near")).await;
+    client.kill();
+    let pids = kill_keeper(&caller, id).await;
+    client.start();
+    let caller = Caller::new(&client);
+    assert_eq!(caller.end(id).await, End::CutOff);
+    assert!(pids.iter().all(|pid| !is_alive(*pid)));
+}
+
+/// Not gone, and not a zombie that waits for its init.
+fn is_alive(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
 }
 
 #[tokio::test]
@@ -445,4 +378,46 @@ async fn attempt_of_an_earlier_boot_is_cut_off() {
     std::fs::write(&record, text.replace(&boot, "\"another\"")).unwrap();
     client.start();
     assert_eq!(Caller::new(&client).end(ended).await, End::CutOff);
+}
+
+#[tokio::test]
+async fn absurd_event_queries_forget_nothing_and_are_answered() {
+    let bed = Bed::new();
+    let client = bed.client("client");
+    let caller = Caller::new(&client);
+    let id = caller.start("exit 0").await;
+    caller.end(id).await;
+    let incarnation = caller.events(&EventsQuery::default()).await.incarnation;
+    let query = EventsQuery { incarnation: Some(incarnation), ..EventsQuery::default() };
+    let ahead = EventsQuery { after: u64::MAX, acknowledged: u64::MAX, page: Some(u64::MAX), ..query.clone() };
+    let page = caller.events(&ahead).await;
+    assert!(page.full && page.events.iter().any(|event| event.assignment == id), "{page:?}");
+    // Acknowledged is at most what was heard.
+    caller.events(&EventsQuery { acknowledged: u64::MAX, ..query.clone() }).await;
+    assert_eq!(caller.get(&format!("/retrieve/{id}")).await.status, 200);
+    for bad in ["after=-1&acknowledged=0&wait_ms=0", "after=x", "after=99999999999999999999999&acknowledged=0&wait_ms=0"] {
+        assert_eq!(caller.get(&format!("/events?{bad}")).await.status, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn oversized_calls_are_refused_leave_nothing_and_are_logged() {
+    let bed = Bed::new();
+    let client = bed.client("client");
+    let caller = Caller::new(&client);
+    let id = new_id();
+    let spec = Form::default().field("spec", &"x".repeat(70_000)).script("");
+    assert_eq!(refusal(&caller.submit(id, spec).await, 400), "bad-upload");
+    let long = "x".repeat(300_000);
+    let header = caller.request(Method::POST, "/submit").header(ASSIGNMENT_HEADER, &long);
+    assert_eq!(refusal(&Answer::read(header.send().await.unwrap()).await, 400), "bad-upload");
+    // Above what is read at all: an answer, or a closed connection.
+    let huge = caller.request(Method::POST, "/submit").header("x-huge", "x".repeat(4_000_000)).send().await;
+    assert!(huge.is_err() || huge.is_ok_and(|answer| answer.status().is_client_error()));
+    let many = (0..5_000).fold(caller.request(Method::GET, "/info"), |request, n| request.header(format!("x-{n}"), "x"));
+    assert!(many.send().await.is_ok_and(|answer| answer.status().is_client_error()));
+    assert_eq!(std::fs::read_dir(client.dir.join("jobs")).unwrap().count(), 0);
+    assert_eq!(caller.get("/health").await.status, 200);
+    let log = std::fs::read_to_string(client.dir.with_extension("log")).unwrap();
+    assert!(log.contains("an assignment was refused") && log.contains(&id.to_string()), "{log}");
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use domain::{AssignmentId, End, JobId};
+use job_orchestrator::client::keeper::contact::{self, BootTime};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job as Recorded};
 use job_orchestrator::protocol::Submission;
@@ -60,7 +61,14 @@ impl Rig {
     }
 
     async fn start(&self, script: &str) -> Job {
-        let (job, start) = self.payload(script);
+        self.start_with(script, None, None).await
+    }
+
+    /// With a wall time and a lease.
+    async fn start_with(&self, script: &str, walltime: Option<Duration>, lease: Option<Duration>) -> Job {
+        let (job, mut start) = self.payload(script);
+        start.submission.walltime_ms = walltime.map(|limit| limit.as_millis() as u64);
+        start.submission.stop_after_ms = lease.map(|lease| lease.as_millis() as u64);
         self.launcher.launch(start).await.unwrap();
         job
     }
@@ -249,6 +257,41 @@ async fn kill_and_exit_race_to_one_of_the_two() {
 async fn script_that_kills_its_process_group_spares_its_keeper() {
     let rig = Rig::new().await;
     assert_eq!(rig.run("kill -TERM 0; sleep 1000").await.1, End::Signal(15));
+}
+
+#[tokio::test]
+async fn wall_time_ends_the_whole_tree_and_is_the_end() {
+    let rig = Rig::new().await;
+    let script = "(trap '' TERM; echo $BASHPID > stubborn; while :; do sleep 0.05; done) &
+        trap 'exit 0' TERM
+        while :; do sleep 0.01; done";
+    let began = Instant::now();
+    let limit = Duration::from_millis(500);
+    let job = rig.start_with(script, Some(limit), None).await;
+    assert_eq!(job.end().await, End::Limit("wall time 0.5 s".to_owned()));
+    assert!(began.elapsed() >= limit);
+    assert!(!is_alive(&job.wrote("stubborn").await));
+    let job = rig.start_with("exit 3", Some(Duration::from_secs(60)), None).await;
+    assert_eq!(job.end().await, End::Exit(3));
+}
+
+#[tokio::test]
+async fn attempt_whose_lease_has_run_out_is_not_started() {
+    let rig = Rig::new().await;
+    let lease = Duration::from_secs(1);
+    let contact = rig.dir.path().join(contact::FILE);
+    let run = async || {
+        let job = rig.start_with("echo run > run", None, Some(lease)).await;
+        let end = job.end().await;
+        (end, job.dir.join("work/run").exists())
+    };
+    // Nobody ever heard of the server.
+    assert_eq!(run().await, (End::CutOff, false));
+    contact::write(&contact, &BootId::current().unwrap(), BootTime::now().unwrap()).unwrap();
+    assert_eq!(run().await, (End::Exit(0), true));
+    let boot = serde_json::from_value("another".into()).unwrap();
+    contact::write(&contact, &boot, BootTime::now().unwrap()).unwrap();
+    assert_eq!(run().await, (End::CutOff, false));
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ mod example;
 mod generated_client;
 mod idempotency;
 mod keeper;
+mod kills;
+mod lease;
 mod main_job;
 mod openapi;
 mod predecessor;

@@ -192,7 +192,7 @@ fn others_agree(zip: &Path, entries: usize) {
 }
 
 async fn streamed(dir: &Path) -> Vec<u8> {
-    let chunks: Vec<_> = stream(dir.to_owned(), None).collect().await;
+    let chunks: Vec<_> = stream(source(dir)).collect().await;
     chunks.into_iter().flat_map(Result::unwrap).collect()
 }
 
@@ -214,13 +214,13 @@ async fn a_file_and_a_stream_are_zips_that_others_read() {
 #[tokio::test]
 async fn an_error_breaks_a_stream_off_and_a_gone_reader_ends_it() {
     let dir = TempDir::new().unwrap();
-    let chunks: Vec<_> = stream(dir.path().join("none"), None).collect().await;
+    let chunks: Vec<_> = stream(source(&dir.path().join("none"))).collect().await;
     assert!(matches!(chunks.as_slice(), [Err(error)] if error.kind() == std::io::ErrorKind::NotFound));
 
     let mut noise = vec![0; 8 << 20];
     getrandom::fill(&mut noise).unwrap();
     fs::write(dir.path().join("noise"), noise).unwrap();
-    let mut reading = Box::pin(stream(dir.path().to_owned(), None));
+    let mut reading = Box::pin(stream(source(dir.path())));
     assert!(reading.next().await.unwrap().is_ok());
     // The runtime's end waits for its blocking threads: this test would hang.
     drop(reading);

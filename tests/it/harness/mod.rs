@@ -3,6 +3,7 @@
 //! Dropping a [`Bed`] ends what it started and fails the test if a process or a half-written file is left over.
 
 mod bed;
+pub mod caller;
 pub mod document;
 mod http;
 mod mount;
@@ -14,6 +15,6 @@ mod trace;
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
 pub use mount::Mount;
-pub use process::{PATIENCE, command};
+pub use process::{PATIENCE, child_named, command};
 pub use scripts::{Gate, Record};
 pub use trace::{Call, Trace};

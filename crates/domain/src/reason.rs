@@ -99,7 +99,9 @@ impl fmt::Display for WaitReason {
             Self::NoClientConfigured => f.write_str("no client is configured for the service"),
             Self::ServiceRemoved => f.write_str("the service is no longer configured"),
             Self::ClientStarting => f.write_str("the clients that could fit do not answer yet"),
-            Self::ClientQuarantined => f.write_str("the clients that fit are quarantined: their attempts kept ending badly"),
+            Self::ClientQuarantined => {
+                f.write_str("the clients that fit are quarantined: their attempts kept ending badly")
+            }
             Self::ClientDraining => f.write_str("all clients that fit are draining and take no new work"),
             Self::ReservedFor { job } => write!(f, "a client is being kept free for job {job}, which needs more slots"),
             Self::RetryBackoff { seconds } => {

@@ -5,18 +5,28 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use domain::breaker::Sign;
 use domain::{AssignmentId, Event, Status};
 use store::{ActiveAssignment, Report, StoreError};
+use tokio::sync::Semaphore;
 
 use super::fetch::{Fetch, Fetched};
-use super::{Round, RoundError};
+use super::{Heard, Round, RoundError, page};
 use crate::protocol::{ClientEvent, EVENTS_WAIT_MS, EventPage, EventsQuery, What};
 use crate::runtime::crash::CrashPoint;
 use crate::runtime::{Group, Next, Wake};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
 use crate::server::remote::Modern;
+
+/// Results fetched from one client at once.
+const FETCHES_AT_ONCE: usize = 16;
+/// Attempts that were given up and are ended for one page; a client that still names more names them again.
+const STRAYS_AT_ONCE: usize = 32;
+/// The longest wait of a client that only has to hear that its last results are safe.
+const LEAVING_WAIT: Duration = Duration::from_secs(1);
 
 /// The state of one conversation; a new one starts over from everything the client knows.
 pub(super) struct Listener {
@@ -28,6 +38,7 @@ pub(super) struct Listener {
     open: BTreeMap<u64, AssignmentId>,
     fetches: Group<Fetched>,
     fetching: HashSet<AssignmentId>,
+    fetch_permits: Arc<Semaphore>,
 }
 
 impl Listener {
@@ -40,6 +51,7 @@ impl Listener {
             open: BTreeMap::new(),
             fetches: Group::new(Wake::default()),
             fetching: HashSet::new(),
+            fetch_permits: Arc::new(Semaphore::new(FETCHES_AT_ONCE)),
         }
     }
 
@@ -50,17 +62,23 @@ impl Listener {
         self.open.clear();
     }
 
-    pub(super) async fn listen(&mut self, client: &Modern) -> Round {
+    /// `patience` bounds the wait for news.
+    pub(super) async fn listen(&mut self, client: &Modern, patience: Option<Duration>) -> Round {
         self.reap();
         // Read before asking: what the client does not name in a full answer, it did not have when it was asked.
         let believed = self.parts.store.client_work(&self.member.client.name).active;
-        let query = EventsQuery {
-            incarnation: self.incarnation.clone(),
-            after: self.after,
-            acknowledged: self.open.first_key_value().map_or(self.after, |(open, _)| open - 1),
-            wait_ms: EVENTS_WAIT_MS,
+        let wait = Duration::from_millis(EVENTS_WAIT_MS).min(patience.unwrap_or(Duration::MAX));
+        let wait = if self.member.is_removed() { wait.min(LEAVING_WAIT) } else { wait };
+        let query = self.query(wait);
+        let asked = Instant::now();
+        let page = tokio::select! {
+            page = client.events(&query) => page?,
+            () = self.member.doubted() => return Err(RoundError::Doubted),
         };
-        let page = client.events(&query).await?;
+        if let Some(what) = page::nonsense(&query, &page) {
+            self.start_over();
+            return Err(client.nonsense("events", &what).into());
+        }
         if page.full {
             self.begin(&page);
             self.forgotten(client, &page, believed).await?;
@@ -68,8 +86,27 @@ impl Listener {
         if !page.events.is_empty() {
             CrashPoint::EventsHeard.passed();
         }
-        self.take(client, page).await?;
-        Ok(Next::Again)
+        let is_news = self.take(client, page).await?;
+        let next = page::pause(wait, asked.elapsed(), is_news).map_or(Next::Again, Next::After);
+        Ok(Heard { next, trouble: None })
+    }
+
+    fn query(&self, wait: Duration) -> EventsQuery {
+        EventsQuery {
+            incarnation: self.incarnation.clone(),
+            after: self.after,
+            acknowledged: self.open.first_key_value().map_or(self.after, |(open, _)| open.saturating_sub(1)),
+            // At most `EVENTS_WAIT_MS`.
+            wait_ms: u64::try_from(wait.as_millis()).unwrap_or(EVENTS_WAIT_MS),
+        }
+    }
+
+    /// Tells a client that is not listened to any more what it may forget. It is not waited for beyond one call.
+    pub(super) async fn take_leave(&mut self, client: &Modern) {
+        self.reap();
+        if let Err(error) = client.events(&self.query(Duration::ZERO)).await {
+            tracing::info!(client.id = %self.member.client.name, %error, "a removed client did not hear what it may forget");
+        }
     }
 
     fn begin(&mut self, page: &EventPage) {
@@ -105,21 +142,26 @@ impl Listener {
         }
         if !changes.is_empty() {
             self.parts.store.apply_all(changes).await?;
+            self.parts.pool.sign(&self.member, Sign::Fault).await?;
             self.parts.wakes.dispatch.wake();
         }
         Ok(())
     }
 
-    async fn take(&mut self, client: &Modern, page: EventPage) -> Result<(), RoundError> {
+    /// Says whether the page told anything about a job of this server.
+    async fn take(&mut self, client: &Modern, page: EventPage) -> Result<bool, RoundError> {
         let active = self.parts.store.client_work(&self.member.client.name).active;
         let current: HashMap<_, _> = active.iter().map(|item| (item.assignment, item.status)).collect();
-        let mut changes = Vec::new();
+        let (mut changes, mut strays, mut is_news) = (Vec::new(), Vec::new(), false);
         for ClientEvent { seq, assignment, what } in page.events {
             self.after = self.after.max(seq);
             let Some(status) = current.get(&assignment) else {
-                self.stray(client, assignment, &what).await;
+                if !matches!(what, What::Ended { .. }) {
+                    strays.push(assignment);
+                }
                 continue;
             };
+            is_news = true;
             match what {
                 What::Held => {
                     changes.push(Report::new(assignment, Event::Delivered));
@@ -136,9 +178,10 @@ impl Listener {
                                 parts: self.parts.clone(),
                                 member: self.member.clone(),
                                 client: client.clone(),
+                                permits: self.fetch_permits.clone(),
                                 assignment,
-                                end,
-                                duration_ms,
+                                end: page::shortened(end),
+                                duration: Duration::from_millis(duration_ms),
                             }
                             .run(),
                         );
@@ -147,7 +190,8 @@ impl Listener {
             }
         }
         self.record(changes).await?;
-        Ok(())
+        self.end_strays(client, &strays).await;
+        Ok(is_news)
     }
 
     async fn record(&self, changes: Vec<Report>) -> Result<(), StoreError> {
@@ -157,18 +201,23 @@ impl Listener {
         Ok(())
     }
 
-    /// An attempt that is no longer, or never was, anything to this server: it shall not take up the client.
-    async fn stray(&self, client: &Modern, assignment: AssignmentId, what: &What) {
-        if matches!(what, What::Ended { .. }) {
-            return;
+    /// Attempts that are no longer, or never were, anything to this server: they shall not take up the client.
+    async fn end_strays(&self, client: &Modern, strays: &[AssignmentId]) {
+        for assignment in strays.iter().take(STRAYS_AT_ONCE) {
+            match client.kill(*assignment).await {
+                Ok(()) => {
+                    tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up");
+                }
+                Err(error) => {
+                    self.member.fault(
+                        "stray",
+                        &format!("it has an attempt that is not its own, and does not end it: {error}"),
+                    );
+                }
+            }
         }
-        match client.kill(assignment).await {
-            Ok(()) => {
-                tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up");
-            }
-            Err(error) => {
-                tracing::warn!(%assignment, client.id = %self.member.client.name, %error, "could not end an attempt that was given up");
-            }
+        if strays.len() > STRAYS_AT_ONCE {
+            self.member.fault("strays", &format!("it has {} attempts that are not its own", strays.len()));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::Status;
 use reqwest::header::{ETAG, IF_RANGE, RANGE};
 use reqwest::multipart::Form;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Api {
     base: Url,
-    http: Client,
+    http: reqwest::Client,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +111,27 @@ pub struct Step {
     pub reason: Option<String>,
 }
 
+/// A client machine as the server tells it, reduced to what is printed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Client {
+    pub name: String,
+    pub state: String,
+    pub reason: Option<String>,
+    pub services: Vec<String>,
+    pub slots: u32,
+    pub used: u32,
+    pub running: u32,
+    pub last_error: Option<String>,
+    pub silent_for_seconds: Option<u64>,
+}
+
+/// A page of a list whose items are printed as they came, too.
+#[derive(Debug, Deserialize)]
+struct ClientsPage {
+    clients: Vec<Value>,
+    next: Option<String>,
+}
+
 /// A typed answer with the JSON it came from, for `--json`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer<T> {
@@ -139,7 +160,7 @@ impl Api {
     /// The HTTP client cannot be set up.
     pub fn new(base: Url) -> reqwest::Result<Self> {
         // A proxy of the environment is for foreign addresses, and would answer in the server's name.
-        let http = Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy().build()?;
+        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy().build()?;
         Ok(Self { base, http })
     }
 
@@ -181,6 +202,30 @@ impl Api {
     pub async fn partial_results(&self, id: i64) -> Result<Response, ApiError> {
         let request = self.http.get(self.url(&format!("download_partial/{id}")));
         accepted(self.answer(request.send(), ANSWER_TIMEOUT).await?).await
+    }
+
+    /// A page of the server's clients, and the cursor of the next one.
+    pub async fn clients(&self, cursor: Option<&str>) -> Result<(Vec<Answer<Client>>, Option<String>), ApiError> {
+        let mut url = self.url("api/v1/clients");
+        if let Some(cursor) = cursor {
+            url.query_pairs_mut().append_pair("cursor", cursor);
+        }
+        let response = accepted(self.answer(self.http.get(url).send(), ANSWER_TIMEOUT).await?).await?;
+        let url = response.url().clone();
+        let ClientsPage { clients, next } = self.json(response).await?.value;
+        let client = |json: Value| match Client::deserialize(&json) {
+            Ok(value) => Ok(Answer { json, value }),
+            Err(source) => Err(ApiError::Body { url: url.clone(), source }),
+        };
+        Ok((clients.into_iter().map(client).collect::<Result<_, _>>()?, next))
+    }
+
+    /// Lifts a client's quarantine.
+    pub async fn release_client(&self, name: &str) -> Result<Answer<Client>, ApiError> {
+        let mut url = self.url("api/v1/clients/release");
+        url.query_pairs_mut().append_pair("name", name);
+        let response = self.answer(self.http.post(url).send(), ANSWER_TIMEOUT).await?;
+        self.json(accepted(response).await?).await
     }
 
     fn url(&self, path: &str) -> Url {

@@ -5,6 +5,7 @@
 //! and nowhere else.
 
 mod api;
+mod clients;
 mod cluster_key;
 mod config;
 mod download;
@@ -57,6 +58,8 @@ pub enum Command {
     Status(status::Status),
     /// Fetch a job's results as a zip or unpacked.
     Download(download::Download),
+    /// Tell which machines run jobs and why one gets none; lift a quarantine.
+    Clients(clients::Clients),
     /// Print the settings in force and where each came from.
     Config(config::Config),
     /// Make the key file that server and clients share, unless it is there.
@@ -83,6 +86,7 @@ impl Cli {
             Command::Submit(submit) => submit.run(),
             Command::Status(status) => status.run(),
             Command::Download(download) => download.run(),
+            Command::Clients(clients) => clients.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
             Command::ClusterKey(make) => make.run(),
             Command::Keep => modes::keep(),

@@ -26,8 +26,8 @@ use crate::config::settings::ClusterKey;
 use crate::files::upload::{Fault, Upload};
 use crate::files::zip::PackError;
 use crate::protocol::{
-    ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, FORMER_SERVERS_HEADER, Held, Info, KILLED, NO_SUCH_ASSIGNMENT,
-    RESULTS_TOO_LARGE, Refusal, SERVER_HEADER,
+    ARRIVING, ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, FORMER_SERVERS_HEADER, Held, Info, KILLED,
+    NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE, Refusal, SERVER_HEADER,
 };
 use crate::runtime::chain;
 
@@ -199,7 +199,7 @@ impl From<ReceiveError> for Refused {
             ReceiveError::Spec(_) => (StatusCode::BAD_REQUEST, "bad-upload"),
             ReceiveError::Server(ServerError::Other) => (StatusCode::CONFLICT, "other-server"),
             ReceiveError::Killed => (StatusCode::CONFLICT, KILLED),
-            ReceiveError::Arriving => (StatusCode::CONFLICT, "arriving"),
+            ReceiveError::Arriving => (StatusCode::CONFLICT, ARRIVING),
             ReceiveError::NoSlot => (StatusCode::SERVICE_UNAVAILABLE, "no-free-slot"),
             ReceiveError::Server(ServerError::Journal(_)) | ReceiveError::Disk(_) | ReceiveError::Journal(_) => {
                 return Self::failed(&error);

@@ -50,7 +50,10 @@ impl ResultsError {
 /// The zip of an attempt that has ended.
 pub enum Results {
     Memory(Bytes),
-    File { file: File, bytes: u64 },
+    File {
+        file: File,
+        bytes: u64,
+    },
     /// Its length is not known yet.
     Stream(BoxStream<'static, io::Result<Bytes>>),
 }

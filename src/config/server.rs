@@ -18,6 +18,9 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
     let download_contract = resolver.take("download_contract", parse::contract).unwrap_or(DownloadContract::Seed);
     let reserve_after = resolver.take("reserve_after_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     let lost_after = resolver.take("lost_after_seconds", parse::whole(1..=MAX_SECONDS)).unwrap_or_default();
+    let client_timeout = resolver.take("client_timeout_seconds", parse::whole(1..=MAX_SECONDS)).unwrap_or_default();
+    let quarantine = resolver.take("quarantine_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
+    let max_result_bytes = resolver.take("max_result_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
     let shutdown = resolver.take("shutdown_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     let (services, clients) = services::take(resolver);
     ServerSettings {
@@ -32,6 +35,9 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
         download_contract,
         reserve_after: Duration::from_secs(reserve_after),
         lost_after: Duration::from_secs(lost_after),
+        client_timeout: Duration::from_secs(client_timeout),
+        quarantine: Duration::from_secs(quarantine),
+        max_result_bytes,
         shutdown: Duration::from_secs(shutdown),
     }
 }

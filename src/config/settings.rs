@@ -51,6 +51,12 @@ pub struct ServerSettings {
     pub reserve_after: Duration,
     /// How long a client may be silent before its attempts are declared lost.
     pub lost_after: Duration,
+    /// How long a client may be silent within one call.
+    pub client_timeout: Duration,
+    /// The first cool-down of a quarantined client; zero switches quarantine off.
+    pub quarantine: Duration,
+    /// Of one job's results as they come from a client, packed, in bytes.
+    pub max_result_bytes: u64,
     /// How long a stopping server finishes what it has begun.
     pub shutdown: Duration,
 }

@@ -62,14 +62,15 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     unfinished.into_place(&file)
 }
 
-/// Stores a body as a file, durably, and says how many bytes it has. A body that fails, is longer than `limit` or whose
-/// future is dropped leaves nothing.
+/// Stores a body as a file, durably, and says how many bytes it has. A body that fails, is longer than `limit`, does not
+/// pass `check` once it is whole, or whose future is dropped leaves nothing.
 ///
 /// # Errors
-/// The body's own, `FileTooLarge` for the limit, or the disk's.
-pub async fn store_stream<S>(path: &Path, body: S, limit: Option<u64>) -> io::Result<u64>
+/// The body's own, `FileTooLarge` for the limit, the check's, or the disk's.
+pub async fn store_stream<S, C>(path: &Path, body: S, limit: u64, check: C) -> io::Result<u64>
 where
     S: Stream<Item = io::Result<Bytes>> + Send,
+    C: FnOnce(&File) -> io::Result<()> + Send + 'static,
 {
     let unfinished = Unfinished::beside(path)?;
     let (unfinished, file) = blocking(move || unfinished.create().map(|file| (unfinished, file))).await?;
@@ -77,12 +78,16 @@ where
     let mut body = std::pin::pin!(body);
     while let Some(bytes) = body.next().await {
         spool.push(&bytes?).await?;
-        if let Some(limit) = limit.filter(|limit| spool.bytes() > *limit) {
+        if spool.bytes() > limit {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("the body has more than {limit} bytes")));
         }
     }
     let bytes = spool.bytes();
-    spool.finish(move |file| unfinished.into_place(file)).await?;
+    let settle = move |file: &File| {
+        check(file)?;
+        unfinished.into_place(file)
+    };
+    spool.finish(settle).await?;
     Ok(bytes)
 }
 

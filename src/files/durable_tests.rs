@@ -60,19 +60,24 @@ fn missing_directories_are_made_and_a_file_in_the_way_is_an_error() {
     assert!(create_dirs(&deep.join("file/below")).is_err());
 }
 
+const ANYTHING: fn(&fs::File) -> io::Result<()> = |_| Ok(());
+
 #[tokio::test]
 async fn a_stored_body_is_whole_or_not_there() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("result");
-    assert_eq!(store_stream(&path, body(&["ab", "", "cd"]), Some(4)).await.unwrap(), 4);
+    assert_eq!(store_stream(&path, body(&["ab", "", "cd"]), 4, ANYTHING).await.unwrap(), 4);
     assert_eq!(fs::read(&path).unwrap(), b"abcd");
     fs::remove_file(&path).unwrap();
 
-    let error = store_stream(&path, body(&["ab", "cde"]), Some(4)).await.unwrap_err();
+    let error = store_stream(&path, body(&["ab", "cde"]), 4, ANYTHING).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     let broken = body(&["ab"]).chain(stream::iter([Err(io::ErrorKind::ConnectionReset.into())]));
-    let error = store_stream(&path, broken, None).await.unwrap_err();
+    let error = store_stream(&path, broken, 9, ANYTHING).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    let refused = |_: &fs::File| Err(io::ErrorKind::InvalidData.into());
+    let error = store_stream(&path, body(&["ab"]), 9, refused).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     assert_eq!(names(dir.path()), [""; 0]);
 }
 
@@ -86,7 +91,7 @@ async fn a_store_that_is_given_up_leaves_nothing() {
         std::future::pending().await
     }));
     tokio::select! {
-        _ = store_stream(&path, endless, None) => unreachable!(),
+        _ = store_stream(&path, endless, 9, ANYTHING) => unreachable!(),
         _ = heard.recv() => {}
     }
     assert_eq!(names(dir.path()), [""; 0]);
@@ -98,7 +103,7 @@ async fn a_body_larger_than_the_buffer_comes_out_as_it_went_in() {
     let path = dir.path().join("result");
     let chunks: Vec<Bytes> = (0..700_u32).map(|number| Bytes::from(number.to_le_bytes().repeat(1500))).collect();
     let expected = chunks.concat();
-    let bytes = store_stream(&path, stream::iter(chunks.into_iter().map(Ok)), None).await.unwrap();
+    let bytes = store_stream(&path, stream::iter(chunks.into_iter().map(Ok)), u64::MAX, ANYTHING).await.unwrap();
     assert_eq!(bytes, expected.len() as u64);
     assert!(fs::read(&path).unwrap() == expected);
 }

@@ -78,10 +78,10 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let services = Services::new(settings.services.clone());
     store.configure(services.limits());
 
-    let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned())
+    let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned(), settings.client_timeout)
         .context("the HTTP client cannot be set up")?;
-    let pool = Arc::new(Pool::open(&settings, &remotes, &store).await?);
     let wakes = Wakes::default();
+    let pool = Arc::new(Pool::open(&settings, &remotes, &store, &wakes).await?);
     let parts = Parts {
         settings: settings.clone(),
         services,

@@ -133,6 +133,9 @@ pub const NO_SUCH_ASSIGNMENT: &str = "no-such-assignment";
 /// The code of a refusal: the assignment was killed before its payload came.
 pub const KILLED: &str = "killed";
 
+/// The code of a refusal: the payload of the same assignment arrives on another connection just now.
+pub const ARRIVING: &str = "arriving";
+
 /// The code of a refusal: the results are larger than the client packs, and will stay so.
 pub const RESULTS_TOO_LARGE: &str = "results-too-large";
 

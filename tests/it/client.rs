@@ -152,7 +152,8 @@ async fn restored_server_takes_its_client_along_and_its_old_id_is_refused_from_t
     assert_eq!(refusal(&old.restored("server-three", "server-two, server-zero").kill(id).await, 409), "other-server");
     let new = old.restored("server-two", "server-zero, server-one");
     new.started(id).await;
-    for path in ["/events?after=0&acknowledged=0&wait_ms=0".to_owned(), format!("/retrieve/{id}"), format!("/logs/{id}")]
+    for path in
+        ["/events?after=0&acknowledged=0&wait_ms=0".to_owned(), format!("/retrieve/{id}"), format!("/logs/{id}")]
     {
         assert_eq!(refusal(&old.get(&path).await, 409), "other-server", "{path}");
     }
@@ -172,7 +173,8 @@ async fn restored_server_takes_its_client_along_and_its_old_id_is_refused_from_t
 async fn acknowledge_all(caller: &Caller) {
     let page = caller.events(&EventsQuery::default()).await;
     let last = page.events.iter().map(|event| event.seq).max().unwrap_or_default();
-    let query = EventsQuery { incarnation: Some(page.incarnation), after: last, acknowledged: last, ..EventsQuery::default() };
+    let query =
+        EventsQuery { incarnation: Some(page.incarnation), after: last, acknowledged: last, ..EventsQuery::default() };
     assert_eq!(caller.events(&query).await.events, []);
 }
 
@@ -183,7 +185,8 @@ async fn acknowledged_attempt_is_forgotten_and_an_unknown_incarnation_acknowledg
     let caller = Caller::new(&client);
     let id = caller.start("exit 0").await;
     caller.end(id).await;
-    let foreign = EventsQuery { incarnation: Some("foreign".to_owned()), after: 9, acknowledged: 9, ..EventsQuery::default() };
+    let foreign =
+        EventsQuery { incarnation: Some("foreign".to_owned()), after: 9, acknowledged: 9, ..EventsQuery::default() };
     let page = caller.events(&foreign).await;
     assert!(page.full && page.events.iter().any(|event| event.assignment == id));
     acknowledge_all(&caller).await;
@@ -395,7 +398,9 @@ async fn absurd_event_queries_forget_nothing_and_are_answered() {
     // Acknowledged is at most what was heard.
     caller.events(&EventsQuery { acknowledged: u64::MAX, ..query.clone() }).await;
     assert_eq!(caller.get(&format!("/retrieve/{id}")).await.status, 200);
-    for bad in ["after=-1&acknowledged=0&wait_ms=0", "after=x", "after=99999999999999999999999&acknowledged=0&wait_ms=0"] {
+    for bad in
+        ["after=-1&acknowledged=0&wait_ms=0", "after=x", "after=99999999999999999999999&acknowledged=0&wait_ms=0"]
+    {
         assert_eq!(caller.get(&format!("/events?{bad}")).await.status, 400, "{bad}");
     }
 }
@@ -414,7 +419,8 @@ async fn oversized_calls_are_refused_leave_nothing_and_are_logged() {
     // Above what is read at all: an answer, or a closed connection.
     let huge = caller.request(Method::POST, "/submit").header("x-huge", "x".repeat(4_000_000)).send().await;
     assert!(huge.is_err() || huge.is_ok_and(|answer| answer.status().is_client_error()));
-    let many = (0..5_000).fold(caller.request(Method::GET, "/info"), |request, n| request.header(format!("x-{n}"), "x"));
+    let many =
+        (0..5_000).fold(caller.request(Method::GET, "/info"), |request, n| request.header(format!("x-{n}"), "x"));
     assert!(many.send().await.is_ok_and(|answer| answer.status().is_client_error()));
     assert_eq!(std::fs::read_dir(client.dir.join("jobs")).unwrap().count(), 0);
     assert_eq!(caller.get("/health").await.status, 200);

@@ -16,6 +16,9 @@ pub enum ClientState {
     Ready,
     /// Heard of before, does not answer now.
     Suspect,
+    /// Answers, and its attempts kept ending badly: no work until it has shown that it can do some. See
+    /// [`crate::breaker`].
+    Quarantined,
     /// Takes no new work; what it has may end.
     Draining,
     /// No longer configured.
@@ -30,6 +33,7 @@ impl ClientState {
             Self::Joining => "joining",
             Self::Ready => "ready",
             Self::Suspect => "suspect",
+            Self::Quarantined => "quarantined",
             Self::Draining => "draining",
             Self::Gone => "gone",
         }

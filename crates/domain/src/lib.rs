@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod breaker;
 pub mod client;
 pub mod contact;
 pub mod end;
@@ -19,6 +20,7 @@ pub mod retry;
 pub mod schedule;
 pub mod transition;
 
+pub use breaker::Breaker;
 pub use client::{ClientRecord, ClientState};
 pub use contact::OnContactLost;
 pub use end::{End, Failure};

@@ -35,6 +35,8 @@ pub enum WaitReason {
     ServiceRemoved,
     /// Clients that could fit were not heard of yet, or do not answer.
     ClientStarting,
+    /// The clients that fit are quarantined, because their attempts kept ending badly.
+    ClientQuarantined,
     /// All clients that fit take no new work any more.
     ClientDraining,
     /// A client is being kept free for a large `job` that has waited longer than `reserve_after`.
@@ -66,6 +68,7 @@ impl WaitReason {
             Self::NoClientConfigured => "no-client-configured",
             Self::ServiceRemoved => "service-removed",
             Self::ClientStarting => "client-starting",
+            Self::ClientQuarantined => "client-quarantined",
             Self::ClientDraining => "client-draining",
             Self::ReservedFor { .. } => "reserved-for",
             Self::RetryBackoff { .. } => "retry-backoff",
@@ -96,6 +99,9 @@ impl fmt::Display for WaitReason {
             Self::NoClientConfigured => f.write_str("no client is configured for the service"),
             Self::ServiceRemoved => f.write_str("the service is no longer configured"),
             Self::ClientStarting => f.write_str("the clients that could fit do not answer yet"),
+            Self::ClientQuarantined => {
+                f.write_str("the clients that fit are quarantined: their attempts kept ending badly")
+            }
             Self::ClientDraining => f.write_str("all clients that fit are draining and take no new work"),
             Self::ReservedFor { job } => write!(f, "a client is being kept free for job {job}, which needs more slots"),
             Self::RetryBackoff { seconds } => {

@@ -38,7 +38,7 @@ prop_compose! {
         used in 0_u32..9,
         state in prop_oneof![
             6 => Just(ClientState::Ready), 1 => Just(ClientState::Suspect), 1 => Just(ClientState::Joining),
-            1 => Just(ClientState::Draining), 1 => Just(ClientState::Gone),
+            1 => Just(ClientState::Quarantined), 1 => Just(ClientState::Draining), 1 => Just(ClientState::Gone),
         ],
     ) -> ClientView {
         let services = (0..3).filter(|index| services & (1 << index) != 0).map(name).collect();

@@ -32,7 +32,7 @@ impl Unfinished {
 
     pub(super) fn create(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(FILE_MODE).custom_flags(nix::libc::O_NOFOLLOW);
+        options.read(true).write(true).create_new(true).mode(FILE_MODE).custom_flags(nix::libc::O_NOFOLLOW);
         options.open(&self.path)
     }
 

@@ -5,6 +5,7 @@
 //! read, links that lead out, our own names, and names that are not UTF-8: zip has no portable way to carry those bytes,
 //! and a listed file is better than one that unpacks under another name. Unpacking never writes outside its directory.
 
+mod check;
 mod links;
 mod pack;
 mod read;
@@ -12,6 +13,7 @@ mod stream;
 mod unpack;
 mod window;
 
+pub use check::check;
 pub use pack::{PackError, Packed, Source, pack, pack_file};
 pub use read::{names_beginning, read_entry};
 pub use stream::stream;

@@ -39,6 +39,19 @@ impl Problem {
             .remedy("what it left, and its log, are in /download_partial/{id}")
     }
 
+    pub fn no_such_client(name: &str) -> Self {
+        let detail = format!("there is no client {name}");
+        Self::new(StatusCode::NOT_FOUND, "no-such-client", detail)
+            .field("name", name)
+            .remedy("GET /api/v1/clients lists them; in a path the address is percent-encoded")
+    }
+
+    pub fn bad_parameter(field: &str, value: &str, remedy: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-parameter", format!("{field} cannot be used"))
+            .field(field, value)
+            .remedy(remedy)
+    }
+
     /// Logs what only the operator can mend, and tells the caller so much.
     fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");

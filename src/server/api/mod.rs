@@ -1,5 +1,6 @@
 //! Somebody asks: thin handlers over the operations. The only place in the server that names poem.
 
+mod clients;
 mod dto;
 mod errors;
 mod files;
@@ -18,6 +19,7 @@ use poem::{EndpointExt, IntoResponse, Response, Route, Server};
 use poem_openapi::{OpenApiService, Tags};
 use tokio::net::TcpListener;
 
+use self::clients::ClientsApi;
 use self::files::FilesApi;
 use self::front::FrontApi;
 use self::jobs::JobsApi;
@@ -30,6 +32,9 @@ enum Tag {
     /// Jobs, for programs and generated clients.
     #[oai(rename = "jobs")]
     Jobs,
+    /// The machines that run jobs.
+    #[oai(rename = "clients")]
+    Clients,
     /// The predecessor's calls, kept.
     #[oai(rename = "files")]
     Files,
@@ -38,8 +43,15 @@ enum Tag {
     Service,
 }
 
-fn service(parts: &Parts) -> OpenApiService<(FrontApi, FilesApi, JobsApi), ()> {
-    let apis = (FrontApi { parts: parts.clone() }, FilesApi { parts: parts.clone() }, JobsApi { parts: parts.clone() });
+type Apis = (FrontApi, FilesApi, JobsApi, ClientsApi);
+
+fn service(parts: &Parts) -> OpenApiService<Apis, ()> {
+    let apis = (
+        FrontApi { parts: parts.clone() },
+        FilesApi { parts: parts.clone() },
+        JobsApi { parts: parts.clone() },
+        ClientsApi { parts: parts.clone() },
+    );
     OpenApiService::new(apis, "job-orchestrator", env!("CARGO_PKG_VERSION")).description(
         "Takes jobs as file uploads, shares machines fairly, runs them and serves the results. \
          Every refusal is an RFC 9457 problem document with a stable code.",

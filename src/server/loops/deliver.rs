@@ -1,23 +1,25 @@
 //! One client's payloads and kill requests, out of its row of assignments.
 //!
-//! Deliveries run side by side, so that a large payload does not hold up a small one. Each is repeatable under its
-//! assignment id; only a failure before any connection stood puts a job back into the queue.
+//! Deliveries and kills run side by side, so that a large payload does not hold up a small one, nor a hung call the
+//! loop. Each is repeatable under its assignment id. What was surely never sent goes back into the queue as soon as its
+//! client takes no work; what may have arrived stays until the client says what it has, or is given up.
 
-use std::collections::HashSet;
+mod delivery;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{AssignmentId, Event, Status};
-use store::{ActiveAssignment, ClientWork, JobRow, Report, StoreError};
+use store::{ActiveAssignment, ClientWork, Report, StoreError};
 
-use crate::protocol::{KILLED, NO_SUCH_ASSIGNMENT, Submission};
-use crate::runtime::crash::CrashPoint;
+use self::delivery::{Delivery, Kill};
 use crate::runtime::{Group, Loop, Next};
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
-use crate::server::remote::{Payload, RemoteError, Speaker};
+use crate::server::remote::Speaker;
 
-/// Deliveries to one client at once.
+/// Deliveries to one client at once, and kills beside them.
 const AT_ONCE: usize = 16;
 /// Pause before a delivery, or a kill, whose outcome is unknown is repeated.
 const REPEAT: Duration = Duration::from_secs(1);
@@ -26,25 +28,41 @@ const REPEAT: Duration = Duration::from_secs(1);
 pub struct Deliver {
     parts: Parts,
     member: Arc<Member>,
-    under_way: Group<Delivered>,
+    under_way: Group<Ended>,
     /// Assignments whose delivery runs.
     running: HashSet<AssignmentId>,
-    /// Assignments that may have reached the client: from before this process, or broken off midway.
-    maybe_there: HashSet<AssignmentId>,
-    /// Attempts that were told to end.
-    killed: HashSet<AssignmentId>,
+    /// Assignments that may have reached the client, because they are from before this process or broke off, with how
+    /// often they broke off.
+    maybe_there: HashMap<AssignmentId, u32>,
+    kills: HashMap<AssignmentId, Told>,
+    /// What is to be repeated, not before then.
+    rests: HashMap<AssignmentId, Instant>,
     first_run: bool,
 }
 
-struct Delivered {
-    assignment: AssignmentId,
-    outcome: Outcome,
+/// A piece of work that is over.
+enum Ended {
+    Delivery { assignment: AssignmentId, outcome: Outcome },
+    Kill { assignment: AssignmentId, told: bool },
 }
 
+/// What is known of a delivery.
 enum Outcome {
+    /// Where the job is was recorded.
     Done,
-    /// Ask again later.
-    Unknown,
+    /// It may have arrived: ask again later.
+    BrokenOff,
+    /// Nothing was sent, or nothing new: ask again later.
+    Later,
+}
+
+/// How far a kill is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    UnderWay,
+    Yes,
+    /// The client did not take it: again later.
+    Failed,
 }
 
 impl Deliver {
@@ -55,31 +73,85 @@ impl Deliver {
             parts,
             member,
             running: HashSet::new(),
-            maybe_there: HashSet::new(),
-            killed: HashSet::new(),
+            maybe_there: HashMap::new(),
+            kills: HashMap::new(),
+            rests: HashMap::new(),
             first_run: true,
         }
     }
 
     fn reap(&mut self) {
-        for Delivered { assignment, outcome } in self.under_way.ended() {
-            self.running.remove(&assignment);
-            match outcome {
-                Outcome::Done => self.maybe_there.remove(&assignment),
-                Outcome::Unknown => self.maybe_there.insert(assignment),
-            };
+        for ended in self.under_way.ended() {
+            match ended {
+                Ended::Delivery { assignment, outcome } => {
+                    self.running.remove(&assignment);
+                    match outcome {
+                        Outcome::Done => {
+                            self.maybe_there.remove(&assignment);
+                            continue;
+                        }
+                        Outcome::BrokenOff => *self.maybe_there.entry(assignment).or_default() += 1,
+                        Outcome::Later => {}
+                    }
+                    self.rests.insert(assignment, Instant::now() + REPEAT);
+                }
+                Ended::Kill { assignment, told } => {
+                    self.kills.insert(assignment, if told { Told::Yes } else { Told::Failed });
+                    if !told {
+                        self.rests.insert(assignment, Instant::now() + REPEAT);
+                    }
+                }
+            }
         }
+    }
+
+    /// What is over elsewhere is no longer remembered.
+    fn forget(&mut self, work: &ClientWork) {
+        if std::mem::take(&mut self.first_run) {
+            self.maybe_there.extend(processing(work).map(|item| (item.assignment, 0)));
+        }
+        let active: HashSet<_> = work.active.iter().map(|item| item.assignment).collect();
+        self.maybe_there.retain(|assignment, _| active.contains(assignment));
+        self.kills.retain(|assignment, _| active.contains(assignment));
+        self.rests.retain(|assignment, until| active.contains(assignment) && *until > Instant::now());
+    }
+
+    fn was_sent(&self, assignment: AssignmentId) -> bool {
+        self.running.contains(&assignment) || self.maybe_there.contains_key(&assignment)
+    }
+
+    /// Whether nothing of it runs, nor rests before a repeat.
+    fn may_begin(&self, assignment: AssignmentId) -> bool {
+        !self.running.contains(&assignment) && !self.rests.contains_key(&assignment)
+    }
+
+    /// Puts back what was never sent and is not to be: its end was asked for, or the client takes no work now. Says
+    /// whether anything was.
+    async fn put_back_unsent(&self, work: &ClientWork) -> Result<bool, StoreError> {
+        let mut reports = Vec::new();
+        for item in processing(work).filter(|item| !self.was_sent(item.assignment)) {
+            let note = if item.kill_requested {
+                "ended before it was sent"
+            } else if self.member.admits(item.assignment).await? {
+                continue;
+            } else {
+                "the client takes no work now; nothing was sent"
+            };
+            let report = Report::new(item.assignment, Event::NotDelivered);
+            reports.push(Report { note: Some(note.to_owned()), ..report });
+        }
+        if reports.is_empty() {
+            return Ok(false);
+        }
+        self.parts.store.apply_all(reports).await?;
+        self.parts.wakes.dispatch.wake();
+        Ok(true)
     }
 
     async fn start_deliveries(&mut self, work: &ClientWork, speaker: &Speaker) -> Result<(), StoreError> {
         let room = AT_ONCE.saturating_sub(self.running.len());
-        let next: Vec<AssignmentId> = work
-            .to_deliver
-            .iter()
-            .map(|item| item.assignment)
-            .filter(|assignment| !self.running.contains(assignment))
-            .take(room)
-            .collect();
+        let waiting = work.to_deliver.iter().map(|item| item.assignment);
+        let next: Vec<AssignmentId> = waiting.filter(|assignment| self.may_begin(*assignment)).take(room).collect();
         if next.is_empty() {
             return Ok(());
         }
@@ -91,7 +163,7 @@ impl Deliver {
                 parts: self.parts.clone(),
                 member: self.member.clone(),
                 speaker: speaker.clone(),
-                maybe_there: self.maybe_there.contains(&assignment),
+                broken_off: self.maybe_there.get(&assignment).copied(),
                 assignment,
                 row,
             };
@@ -101,45 +173,31 @@ impl Deliver {
     }
 
     /// Tells the client to end what was asked to end, once each; a repeat after a failure is harmless.
-    async fn send_kills(&mut self, work: &ClientWork, speaker: &Speaker) -> Result<(), StoreError> {
-        for item in &work.to_kill {
-            if self.killed.contains(&item.assignment) || self.running.contains(&item.assignment) {
-                continue;
-            }
-            if item.status == Status::Processing && !self.maybe_there.contains(&item.assignment) {
-                self.never_there(item, "ended before it was sent").await?;
-                continue;
-            }
-            let told = match speaker {
-                Speaker::Modern(client, _) => client.kill(item.assignment).await,
-                Speaker::Predecessor(client) => match item.client_number {
-                    Some(number) => client.kill(number).await,
-                    None => continue,
-                },
+    fn send_kills(&mut self, work: &ClientWork, speaker: &Speaker) {
+        let under_way = self.kills.values().filter(|told| **told == Told::UnderWay).count();
+        let to_tell = work.to_kill.iter().filter(|item| self.may_begin(item.assignment));
+        let open = to_tell.filter(|item| {
+            let told = self.kills.get(&item.assignment);
+            told.is_none_or(|told| *told == Told::Failed)
+        });
+        let next: Vec<ActiveAssignment> = open.take(AT_ONCE.saturating_sub(under_way)).cloned().collect();
+        for item in next {
+            let before = self.kills.insert(item.assignment, Told::UnderWay);
+            let kill = Kill {
+                parts: self.parts.clone(),
+                member: self.member.clone(),
+                speaker: speaker.clone(),
+                repeated: before.is_some(),
+                item,
             };
-            match told {
-                Ok(()) => {
-                    CrashPoint::KillSent.passed();
-                    self.killed.insert(item.assignment);
-                }
-                // From now on the client refuses it, so it cannot start there any more.
-                Err(error) if error.code() == Some(NO_SUCH_ASSIGNMENT) => {
-                    self.never_there(item, "the client does not have it").await?;
-                }
-                Err(error) => {
-                    tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, %error, "kill failed; repeating");
-                }
-            }
+            self.under_way.spawn(kill.run());
         }
-        Ok(())
     }
+}
 
-    async fn never_there(&self, item: &ActiveAssignment, note: &str) -> Result<(), StoreError> {
-        let event = if item.status == Status::Processing { Event::NotDelivered } else { Event::DeclaredLost };
-        self.parts.store.apply(Report { note: Some(note.to_owned()), ..Report::new(item.assignment, event) }).await?;
-        self.parts.wakes.dispatch.wake();
-        Ok(())
-    }
+/// All in Processing, also those whose end was asked for.
+fn processing(work: &ClientWork) -> impl Iterator<Item = &ActiveAssignment> {
+    work.active.iter().filter(|item| item.status == Status::Processing)
 }
 
 impl Loop for Deliver {
@@ -150,118 +208,19 @@ impl Loop for Deliver {
     }
 
     async fn run_once(&mut self) -> Result<Next, StoreError> {
+        if self.member.is_gone() {
+            return Ok(Next::End);
+        }
         self.reap();
         let work = self.parts.store.client_work(&self.member.client.name);
-        if std::mem::take(&mut self.first_run) {
-            self.maybe_there.extend(work.to_deliver.iter().map(|item| item.assignment));
+        self.forget(&work);
+        if self.put_back_unsent(&work).await? {
+            return Ok(Next::Again);
         }
         // Nothing is said to a client that was not met; the loop that meets it wakes this one.
         let Some(speaker) = self.member.speaker() else { return Ok(Next::WhenWoken) };
-        self.maybe_there.retain(|assignment| work.active.iter().any(|item| item.assignment == *assignment));
-        self.killed.retain(|assignment| work.to_kill.iter().any(|item| item.assignment == *assignment));
         self.start_deliveries(&work, &speaker).await?;
-        self.send_kills(&work, &speaker).await?;
-        let repeat = !self.maybe_there.is_empty() || self.killed.len() < work.to_kill.len();
-        Ok(if repeat { Next::After(REPEAT) } else { Next::WhenWoken })
-    }
-}
-
-/// One payload on its way.
-struct Delivery {
-    parts: Parts,
-    member: Arc<Member>,
-    speaker: Speaker,
-    maybe_there: bool,
-    assignment: AssignmentId,
-    row: JobRow,
-}
-
-impl Delivery {
-    async fn run(self) -> Delivered {
-        let outcome = self.deliver().await.unwrap_or_else(|error| {
-            tracing::error!(job.id = %self.row.id, %error, "a delivery could not be recorded; repeating");
-            Outcome::Unknown
-        });
-        Delivered { assignment: self.assignment, outcome }
-    }
-
-    async fn deliver(&self) -> Result<Outcome, StoreError> {
-        match self.send().await {
-            Ok(client_number) => {
-                CrashPoint::PayloadSent.passed();
-                self.report(Event::Delivered, None, client_number).await?;
-                CrashPoint::DeliveryCommitted.passed();
-                if matches!(self.speaker, Speaker::Predecessor(_)) {
-                    self.parts.wakes.collect(&self.member.client.name).wake();
-                }
-                Ok(Outcome::Done)
-            }
-            Err(error) => self.failed(error).await,
-        }
-    }
-
-    async fn send(&self) -> Result<Option<i64>, RemoteError> {
-        let directory = self.parts.places.payload(self.row.payload.as_str());
-        let payload = Payload::open(directory.clone()).await.map_err(|source| RemoteError::Payload {
-            call: "submit",
-            path: directory.display().to_string(),
-            source,
-        })?;
-        match &self.speaker {
-            Speaker::Modern(client, _) => {
-                let submission = Submission {
-                    assignment: self.assignment,
-                    job: self.row.id,
-                    attempt: self.row.progress.attempt,
-                    user: self.row.request.user,
-                    service: self.row.request.service.clone(),
-                    slots: self.row.request.slots.get(),
-                    walltime_ms: None,
-                    stop_after_ms: None,
-                };
-                client.submit(&submission, payload).await.map(|()| None)
-            }
-            Speaker::Predecessor(client) => client.submit(self.assignment, payload).await.map(Some),
-        }
-    }
-
-    async fn failed(&self, error: RemoteError) -> Result<Outcome, StoreError> {
-        tracing::warn!(job.id = %self.row.id, client.id = %self.member.client.name, %error, "not delivered");
-        let note = error.to_string();
-        match error {
-            RemoteError::Unreachable { .. } if !self.maybe_there => {
-                self.member.suspect().await?;
-                self.not_delivered(&note).await
-            }
-            // It may have arrived. Our client takes a repeat for the same; a predecessor's would run it twice, so
-            // there the job becomes Unknown and ends with what the client says of it, or with its loss.
-            RemoteError::Unreachable { .. } | RemoteError::Broken { .. } => match &self.speaker {
-                Speaker::Modern(..) => Ok(Outcome::Unknown),
-                Speaker::Predecessor(_) => {
-                    self.report(Event::Delivered, None, None).await?;
-                    self.report(Event::ContactLost, Some(note), None).await?;
-                    Ok(Outcome::Done)
-                }
-            },
-            RemoteError::Refused { code, .. } => {
-                if code != KILLED {
-                    self.member.refused().await?;
-                }
-                self.not_delivered(&note).await
-            }
-            // The fault is here, so another client would not help: it is tried again until the disk reads again.
-            RemoteError::Payload { .. } => Ok(Outcome::Unknown),
-        }
-    }
-
-    async fn not_delivered(&self, note: &str) -> Result<Outcome, StoreError> {
-        self.report(Event::NotDelivered, Some(note.to_owned()), None).await?;
-        self.parts.wakes.dispatch.wake();
-        Ok(Outcome::Done)
-    }
-
-    async fn report(&self, event: Event, note: Option<String>, client_number: Option<i64>) -> Result<(), StoreError> {
-        let report = Report { note, client_number, ..Report::new(self.assignment, event) };
-        self.parts.store.apply(report).await.map(drop)
+        self.send_kills(&work, &speaker);
+        Ok(if self.rests.is_empty() { Next::WhenWoken } else { Next::After(REPEAT) })
     }
 }

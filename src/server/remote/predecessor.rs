@@ -4,11 +4,11 @@
 //! named after the attempt, that is looked for in the zip that comes back. Its answers are in docs/predecessor-client.md as observed.
 
 use domain::AssignmentId;
-use reqwest::Response;
 use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 
-use super::{CALL_DEADLINE, Line, Payload, RemoteError, SLOWEST_LINK};
+use super::line::{Line, SMALL, Zip};
+use super::{PACK_DEADLINE, Payload, RemoteError, SLOWEST_LINK};
 
 /// A client of job-orchestrator 1.x or 2.x.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Predecessor {
 #[derive(Debug)]
 pub enum PredecessorStatus {
     /// The zip of a completed payload, to be read as a stream.
-    Completed(Response),
+    Completed(Box<Zip>),
     /// One of its own words, such as `Prepared`, `Running`, `Failed`, `Invalid`, `Killed`, `Lost`, `Cleaned`.
     Word(String),
     /// It knows no such number.
@@ -44,8 +44,8 @@ impl Predecessor {
     /// See [`RemoteError`].
     pub async fn load(&self) -> Result<f64, RemoteError> {
         let url = format!("{}/load", self.line.client.name);
-        let response = self.line.ask("load", self.line.http.get(url).timeout(CALL_DEADLINE)).await?;
-        self.line.json("load", response).await
+        let response = self.line.ask("load", self.line.http.get(url).timeout(self.line.patience)).await?;
+        self.line.json("load", response, SMALL).await
     }
 
     /// Delivers a payload with its marker; the answer is the client's own number for it.
@@ -53,7 +53,7 @@ impl Predecessor {
     /// # Errors
     /// See [`RemoteError`]. Not repeatable: each call makes another payload.
     pub async fn submit(&self, assignment: AssignmentId, payload: Payload) -> Result<i64, RemoteError> {
-        let deadline = CALL_DEADLINE + std::time::Duration::from_secs(payload.bytes() / SLOWEST_LINK);
+        let deadline = self.line.patience + std::time::Duration::from_secs(payload.bytes() / SLOWEST_LINK);
         let multipart = payload.with_marker(assignment);
         let request = self
             .line
@@ -64,7 +64,7 @@ impl Predecessor {
             .body(multipart.into_body())
             .timeout(deadline);
         let response = self.line.ask("submit", request).await?;
-        let held: PayloadDto = self.line.json("submit", response).await?;
+        let held: PayloadDto = self.line.json("submit", response, SMALL).await?;
         Ok(held.id)
     }
 
@@ -72,7 +72,7 @@ impl Predecessor {
     /// See [`RemoteError`].
     pub async fn retrieve(&self, number: i64) -> Result<PredecessorStatus, RemoteError> {
         let url = format!("{}/{number}", self.line.client.retrieve_url.trim_end_matches('/'));
-        let response = self.line.send("retrieve", self.line.http.get(url)).await?;
+        let response = self.line.send_within("retrieve", self.line.http.get(url), PACK_DEADLINE).await?;
         if response.status() == reqwest::StatusCode::NOT_FOUND {
             return Ok(PredecessorStatus::Missing);
         }
@@ -82,9 +82,9 @@ impl Predecessor {
         let is_zip =
             response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/zip"));
         if is_zip {
-            return Ok(PredecessorStatus::Completed(response));
+            return Ok(PredecessorStatus::Completed(Box::new(Zip::new(response, self.line.clone(), "retrieve"))));
         }
-        let PayloadDto { status, .. } = self.line.json("retrieve", response).await?;
+        let PayloadDto { status, .. } = self.line.json("retrieve", response, SMALL).await?;
         Ok(PredecessorStatus::Word(status))
     }
 
@@ -92,11 +92,16 @@ impl Predecessor {
     ///
     /// # Errors
     /// See [`RemoteError`].
-    pub async fn retrieve_partial(&self, number: i64) -> Result<Response, RemoteError> {
+    pub async fn retrieve_partial(&self, number: i64) -> Result<Zip, RemoteError> {
         let retrieve = self.line.client.retrieve_url.trim_end_matches('/');
         let base = retrieve.rsplit_once('/').map_or(retrieve, |(base, _)| base);
         let url = format!("{base}/retrieve_partial/{number}");
-        self.line.ask("retrieve_partial", self.line.http.get(url)).await
+        let call = "retrieve_partial";
+        let response = self.line.send_within(call, self.line.http.get(url), PACK_DEADLINE).await?;
+        if !response.status().is_success() {
+            return Err(self.line.refused(call, response).await);
+        }
+        Ok(Zip::new(response, self.line.clone(), call))
     }
 
     /// Whether the client has a kill call at all.
@@ -110,6 +115,6 @@ impl Predecessor {
     pub async fn kill(&self, number: i64) -> Result<(), RemoteError> {
         let Some(kill) = &self.line.client.kill_url else { return Ok(()) };
         let url = format!("{}/{number}", kill.trim_end_matches('/'));
-        self.line.ask("kill", self.line.http.post(url).timeout(CALL_DEADLINE)).await.map(drop)
+        self.line.ask("kill", self.line.http.post(url).timeout(self.line.patience)).await.map(drop)
     }
 }

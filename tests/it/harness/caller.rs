@@ -162,7 +162,6 @@ pub fn status(answer: &Answer, code: u16) -> String {
     serde_json::from_slice::<AttemptStatus>(&answer.body).unwrap().status
 }
 
-
 pub async fn wait_for_file(path: PathBuf) {
     wait_for(&format!("{} is there", path.display()), || path.exists().then_some(())).await;
 }

@@ -36,6 +36,7 @@ struct Kind<'a> {
 struct Sizes {
     ready: u32,
     silent: u32,
+    quarantined: u32,
     draining: u32,
     /// Some client was not heard of yet: it may have any slots and labels.
     unheard: bool,
@@ -57,6 +58,8 @@ pub(super) enum Outlook {
     Possible,
     /// A client that could fit is silent, or was not heard of yet.
     Starting,
+    /// One that fits is quarantined, and none takes work.
+    Quarantined,
     /// All that fit are draining.
     Draining,
     /// No client that was heard of fits.
@@ -154,6 +157,8 @@ impl<'a> Fits<'a> {
             Outlook::Unserved
         } else if large_enough(fit.sizes.ready) {
             Outlook::Possible
+        } else if large_enough(fit.sizes.quarantined) {
+            Outlook::Quarantined
         } else if large_enough(fit.sizes.silent) || fit.sizes.unheard {
             Outlook::Starting
         } else if large_enough(fit.sizes.draining) {
@@ -170,6 +175,7 @@ impl Sizes {
             ClientState::Ready => self.ready = self.ready.max(slots),
             ClientState::Joining | ClientState::Suspect if slots == 0 => self.unheard = true,
             ClientState::Joining | ClientState::Suspect => self.silent = self.silent.max(slots),
+            ClientState::Quarantined => self.quarantined = self.quarantined.max(slots),
             ClientState::Draining => self.draining = self.draining.max(slots),
             ClientState::Gone => {}
         }
@@ -178,6 +184,7 @@ impl Sizes {
     fn raise(&mut self, other: Self) {
         self.ready = self.ready.max(other.ready);
         self.silent = self.silent.max(other.silent);
+        self.quarantined = self.quarantined.max(other.quarantined);
         self.draining = self.draining.max(other.draining);
     }
 }

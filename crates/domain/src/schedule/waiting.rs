@@ -48,6 +48,7 @@ fn reason(tick: &Tick<'_>, service: &ServiceTick<'_>, user: &UserTick<'_>, line:
         Outlook::Unserved => return WaitReason::NoClientConfigured,
         Outlook::NoMatch => return WaitReason::NoMatchingClient,
         Outlook::Starting => return WaitReason::ClientStarting,
+        Outlook::Quarantined => return WaitReason::ClientQuarantined,
         Outlook::Draining => return WaitReason::ClientDraining,
         Outlook::Possible => {}
     }

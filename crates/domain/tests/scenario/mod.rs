@@ -99,6 +99,7 @@ fn client(name: &str, mut fields: Fields<'_>) -> Result<ClientView, String> {
         "joining" => ClientState::Joining,
         "ready" => ClientState::Ready,
         "suspect" => ClientState::Suspect,
+        "quarantined" => ClientState::Quarantined,
         "draining" => ClientState::Draining,
         "gone" => ClientState::Gone,
         other => return Err(format!("`{other}` is no state of a client")),

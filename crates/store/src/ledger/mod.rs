@@ -70,6 +70,7 @@ struct Client {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Active {
     assignment: AssignmentId,
+    service: ServiceName,
     status: Status,
     slots: u32,
     kill_requested: bool,
@@ -169,6 +170,7 @@ impl Ledger {
                 client.used += request.slots.get();
                 let active = Active {
                     assignment: placement.assignment,
+                    service: request.service.clone(),
                     status,
                     slots: request.slots.get(),
                     kill_requested: row.progress.kill_requested,

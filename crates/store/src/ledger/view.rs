@@ -13,6 +13,7 @@ use crate::row::JobRow;
 pub struct ActiveAssignment {
     pub assignment: AssignmentId,
     pub job: JobId,
+    pub service: ServiceName,
     pub status: Status,
     pub kill_requested: bool,
     /// The number that a predecessor's client gave the attempt.
@@ -47,6 +48,7 @@ impl Ledger {
             .map(|(job, active)| ActiveAssignment {
                 assignment: active.assignment,
                 job: *job,
+                service: active.service.clone(),
                 status: active.status,
                 kill_requested: active.kill_requested,
                 client_number: active.client_number,

@@ -44,7 +44,9 @@ async fn only_a_ready_client_that_fits_is_given_work() {
     let id = house.accept(1).await;
     assert_eq!(house.assign(JobId(77), 0).await, Err(AssignRefusal::Missing));
     assert_eq!(house.assign(id, 5).await, Err(AssignRefusal::ClientMissing));
-    for state in [ClientState::Joining, ClientState::Suspect, ClientState::Draining, ClientState::Gone] {
+    for state in
+        [ClientState::Joining, ClientState::Suspect, ClientState::Quarantined, ClientState::Draining, ClientState::Gone]
+    {
         house.store.put_client(record(0, 4, state)).await.unwrap();
         assert_eq!(house.assign(id, 0).await, Err(AssignRefusal::ClientNotReady(state)));
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use domain::{KillProof, State, Status};
 use poem_openapi::Object;
-use store::{HistoryRow, JobRow, UnixMillis};
+use store::{HistoryRow, JobRow};
 use time::OffsetDateTime;
 
+use super::time;
 use crate::server::operations::jobs::{Accepted, JobView};
 
 /// A job that was just accepted, in the words of both generations of the predecessor.
@@ -130,11 +131,6 @@ pub struct JobDto {
     pub queue_position: Option<u64>,
     /// Oldest first.
     pub history: Vec<HistoryDto>,
-}
-
-/// A time that the store has made itself is always in the calendar's range.
-fn time(at: UnixMillis) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 impl AcceptedDto {

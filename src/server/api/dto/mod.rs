@@ -1,5 +1,15 @@
 //! The JSON of the API: one place where domain words become fields.
 
+mod client;
 mod job;
 
+use store::UnixMillis;
+use time::OffsetDateTime;
+
+pub use client::{ClientDto, ClientsDto};
 pub use job::{AcceptedDto, JobDto, StatusDto, TerminatedDto};
+
+/// A time that the store has made itself is always in the calendar's range.
+fn time(at: UnixMillis) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}

@@ -1,20 +1,22 @@
 //! What happened on one client: its events, the results of what ended there, and whether it answers at all.
 //!
 //! Our own client is listened to (`events`); a predecessor's is asked about each attempt (`polling`). Either way the
-//! loop is the only judge of the client's silence.
+//! loop is the only judge of the client's silence. A client that is no longer configured is heard to the end of its last
+//! attempt; then both its loops end.
 
 mod events;
 mod fetch;
+mod page;
 mod polling;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::{Event, Status};
 use store::{Report, StoreError};
 
 use crate::runtime::{Loop, Next};
-use crate::server::operations::pool::{Contact, MeetError, Member, Verdict};
+use crate::server::operations::pool::{MeetError, Member, Verdict};
 use crate::server::parts::Parts;
 use crate::server::remote::{RemoteError, Speaker};
 
@@ -25,7 +27,6 @@ use polling::Poller;
 pub struct Collect {
     parts: Parts,
     member: Arc<Member>,
-    contact: Contact,
     listener: Listener,
     poller: Poller,
 }
@@ -37,8 +38,15 @@ pub enum CollectError {
     Store(#[from] StoreError),
 }
 
-/// What one round with a client came to.
-type Round = Result<Next, RoundError>;
+/// What a whole round with a client came to.
+#[derive(Debug)]
+struct Heard {
+    next: Next,
+    /// The client's own word for why it takes no work.
+    trouble: Option<String>,
+}
+
+type Round = Result<Heard, RoundError>;
 
 /// Why a round stopped early.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +55,15 @@ enum RoundError {
     Remote(#[from] RemoteError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A delivery went wrong meanwhile: the client has to be met again.
+    #[error("the client is doubted")]
+    Doubted,
 }
 
 impl Collect {
     #[must_use]
     pub fn new(parts: Parts, member: Arc<Member>) -> Self {
         Self {
-            contact: Contact::default(),
             listener: Listener::new(parts.clone(), member.clone()),
             poller: Poller::new(parts.clone(), member.clone()),
             parts,
@@ -61,13 +71,14 @@ impl Collect {
         }
     }
 
-    async fn round(&mut self) -> Round {
+    /// `patience` bounds how long the round may wait for news.
+    async fn round(&mut self, patience: Option<Duration>) -> Round {
         let speaker = match self.member.speaker() {
             Some(speaker) => speaker,
             None => self.meet().await?,
         };
         match speaker {
-            Speaker::Modern(client, _) => self.listener.listen(&client).await,
+            Speaker::Modern(client, _) => self.listener.listen(&client, patience).await,
             Speaker::Predecessor(client) => self.poller.poll(&client).await,
         }
     }
@@ -78,42 +89,44 @@ impl Collect {
             MeetError::Store(error) => RoundError::Store(error),
         })?;
         self.listener.start_over();
-        self.parts.wakes.dispatch.wake();
         self.parts.wakes.deliver(&self.member.client.name).wake();
         Ok(speaker)
     }
 
     /// The client did not answer: it gets no new work, and after a while its jobs are Unknown, then lost.
     async fn silent(&mut self, error: &RemoteError) -> Result<Duration, StoreError> {
-        // Once for each silence, also of a client that never answered: it may be down, or refuse our key.
-        if !self.contact.is_silent() {
-            tracing::warn!(client.id = %self.member.client.name, %error, "no work for this client until it answers");
-        }
-        let (verdict, pause) = self.contact.unanswered(Instant::now(), self.parts.settings.lost_after);
-        self.member.suspect().await?;
+        let (verdict, pause) = self.member.unanswered(error).await?;
         let (event, touched): (Event, fn(Status) -> bool) = match verdict {
             Verdict::Suspect => return Ok(pause),
             Verdict::JobsUnknown => {
                 (Event::ContactLost, |status| matches!(status, Status::Submitted | Status::Running))
             }
-            Verdict::JobsLost => (Event::DeclaredLost, |status| status != Status::Processing),
+            // What was surely never sent has gone back into the queue long ago: all that is left may have arrived.
+            Verdict::JobsLost => (Event::DeclaredLost, |_| true),
         };
         let active = self.parts.store.client_work(&self.member.client.name).active;
-        let report = |assignment, event| Report { note: Some(error.to_string()), ..Report::new(assignment, event) };
-        let mut changes: Vec<_> = active
-            .iter()
-            .filter(|item| touched(item.status))
-            .map(|item| report(item.assignment, event.clone()))
-            .collect();
-        if verdict == Verdict::JobsLost {
-            let processing = active.iter().filter(|item| item.status == Status::Processing);
-            changes.extend(processing.map(|item| report(item.assignment, Event::NotDelivered)));
-        }
+        let touched = active.iter().filter(|item| touched(item.status));
+        let report = |assignment| Report { note: Some(error.to_string()), ..Report::new(assignment, event.clone()) };
+        let changes: Vec<_> = touched.map(|item| report(item.assignment)).collect();
         if !changes.is_empty() {
             self.parts.store.apply_all(changes).await?;
             self.parts.wakes.dispatch.wake();
         }
         Ok(pause)
+    }
+
+    /// Whether the client is no longer configured and nothing of it is active any more. Then it is gone.
+    async fn retire(&mut self) -> Result<bool, StoreError> {
+        if !self.member.is_removed() || !self.parts.store.client_work(&self.member.client.name).active.is_empty() {
+            return Ok(false);
+        }
+        if let Some(Speaker::Modern(client, _)) = self.member.speaker() {
+            self.listener.take_leave(&client).await;
+        }
+        self.member.retire().await?;
+        tracing::info!(client.id = %self.member.client.name, "the last job of a removed client has ended; it is gone");
+        self.parts.wakes.deliver(&self.member.client.name).wake();
+        Ok(true)
     }
 }
 
@@ -125,20 +138,27 @@ impl Loop for Collect {
     }
 
     async fn run_once(&mut self) -> Result<Next, CollectError> {
-        match self.round().await {
-            Ok(next) => {
-                self.contact.answered();
-                if self.member.answered().await? {
-                    self.parts.wakes.dispatch.wake();
-                }
-                Ok(next)
+        if self.retire().await? {
+            return Ok(Next::End);
+        }
+        let until_look = self.member.look().await?;
+        let next = match self.round(until_look).await {
+            Ok(Heard { next, trouble }) => {
+                self.member.heard(trouble).await?;
+                next
             }
+            Err(RoundError::Doubted) => Next::Again,
             Err(RoundError::Store(error)) => {
                 // What was heard may not be recorded: it is asked for again.
                 self.listener.start_over();
-                Err(error.into())
+                return Err(error.into());
             }
-            Err(RoundError::Remote(error)) => Ok(Next::After(self.silent(&error).await?)),
-        }
+            Err(RoundError::Remote(error)) => Next::After(self.silent(&error).await?),
+        };
+        // In time for what time alone changes.
+        Ok(match (next, self.member.look().await?) {
+            (Next::After(pause), Some(until_look)) => Next::After(pause.min(until_look)),
+            (next, _) => next,
+        })
     }
 }

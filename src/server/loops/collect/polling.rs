@@ -10,18 +10,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::breaker::Sign;
 use domain::{AssignmentId, End, Event, Status};
-use futures_util::TryStreamExt;
-use reqwest::Response;
 use store::{ActiveAssignment, Report};
 
-use super::{Round, RoundError};
+use super::fetch::{FetchError, MOST_UNUSABLE, UNUSABLE, store_zip};
+use super::{Heard, Round, RoundError};
 use crate::files::{durable, zip};
 use crate::protocol::MARKER_PREFIX;
 use crate::runtime::Next;
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
-use crate::server::remote::{Predecessor, PredecessorStatus};
+use crate::server::remote::{Predecessor, PredecessorStatus, Zip};
 
 /// Between two rounds of questions while something runs there. The predecessor's own server asks every 500 ms.
 const ROUND: Duration = Duration::from_millis(500);
@@ -33,12 +33,16 @@ const EXIT_FILE: &str = ".orchestrator.exit";
 const UNTOLD_EXIT: i32 = 1;
 /// Of the files that are looked into, in bytes.
 const LONGEST_ENTRY: u64 = 64;
+/// A zip with more entries is not looked into: each costs some hundred bytes of memory meanwhile.
+const MOST_ENTRIES: u64 = 200_000;
 
 pub(super) struct Poller {
     parts: Parts,
     member: Arc<Member>,
     /// Attempts of which the client said `Lost`, since when.
     lost: HashMap<AssignmentId, Instant>,
+    /// How often the zips of attempts could not be used.
+    unusable: HashMap<AssignmentId, u32>,
 }
 
 /// A stored zip of this attempt.
@@ -50,7 +54,7 @@ struct Stored {
 
 impl Poller {
     pub(super) fn new(parts: Parts, member: Arc<Member>) -> Self {
-        Self { parts, member, lost: HashMap::new() }
+        Self { parts, member, lost: HashMap::new(), unusable: HashMap::new() }
     }
 
     pub(super) async fn poll(&mut self, client: &Predecessor) -> Round {
@@ -58,13 +62,16 @@ impl Poller {
         let asked: Vec<_> = active.iter().filter(|item| item.status != Status::Processing).collect();
         if asked.is_empty() {
             client.load().await?;
-            return Ok(Next::After(if active.is_empty() { IDLE } else { ROUND }));
+            let next = Next::After(if active.is_empty() { IDLE } else { ROUND });
+            return Ok(Heard { next, trouble: None });
         }
-        self.lost.retain(|assignment, _| active.iter().any(|item| item.assignment == *assignment));
+        let is_active = |assignment: &AssignmentId| active.iter().any(|item| item.assignment == *assignment);
+        self.lost.retain(|assignment, _| is_active(assignment));
+        self.unusable.retain(|assignment, _| is_active(assignment));
         for item in asked {
             self.ask(client, item).await?;
         }
-        Ok(Next::After(ROUND))
+        Ok(Heard { next: Next::After(ROUND), trouble: None })
     }
 
     async fn ask(&mut self, client: &Predecessor, item: &ActiveAssignment) -> Result<(), RoundError> {
@@ -74,7 +81,7 @@ impl Poller {
         };
         match client.retrieve(number).await? {
             PredecessorStatus::Missing => self.record(item, Event::DeclaredLost, "the client no longer knows it").await,
-            PredecessorStatus::Completed(zip) => self.finish(item, zip, |_| End::Exit(0)).await,
+            PredecessorStatus::Completed(zip) => self.finish(item, *zip, |_| End::Exit(0)).await,
             PredecessorStatus::Word(word) => self.word(client, item, number, &word).await,
         }
     }
@@ -130,9 +137,9 @@ impl Poller {
 
     /// Stores a zip if it is this attempt's, and ends the job as `end` says, given the exit code that the zip tells.
     async fn finish(
-        &self,
+        &mut self,
         item: &ActiveAssignment,
-        zip: Response,
+        zip: Zip,
         end: impl FnOnce(Option<i32>) -> End,
     ) -> Result<(), RoundError> {
         match self.store_zip(item, zip).await? {
@@ -142,29 +149,40 @@ impl Poller {
     }
 
     async fn end(&self, item: &ActiveAssignment, end: End, bytes: u64) -> Result<(), RoundError> {
+        let is_good = end == End::Exit(0);
         let ended = Report::new(item.assignment, Event::Ended(end));
         self.parts.store.apply(Report { result_bytes: Some(bytes), ..ended }).await?;
+        // How long it ran is not told, so a failure says nothing of the machine.
+        if is_good {
+            self.parts.pool.sign(&self.member, Sign::Good).await?;
+        }
         self.parts.wakes.dispatch.wake();
         self.parts.wakes.retention.wake();
         Ok(())
     }
 
     /// `None`: it could not be stored or is not this attempt's, and the job was told so.
-    async fn store_zip(&self, item: &ActiveAssignment, answer: Response) -> Result<Option<Stored>, RoundError> {
+    async fn store_zip(&mut self, item: &ActiveAssignment, zip: Zip) -> Result<Option<Stored>, RoundError> {
         let path = self.parts.places.result(item.assignment);
-        let body = answer.bytes_stream().map_err(io::Error::other);
-        let bytes = match durable::store_stream(&path, body, None).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                self.record(item, Event::ContactLost, &format!("results not stored: {error}")).await?;
+        let bytes = match store_zip(&self.parts, item.assignment, zip).await {
+            Ok((bytes, entries)) if entries <= MOST_ENTRIES => bytes,
+            Ok((_, entries)) => {
+                remove(&path).await;
+                return self.not_usable(item, &format!("a zip of {entries} entries is not looked into")).await;
+            }
+            Err(FetchError::Remote(error)) => return Err(error.into()),
+            Err(FetchError::Record(error)) => return Err(error.into()),
+            Err(FetchError::Unusable(what)) => return self.not_usable(item, &what).await,
+            Err(FetchError::Store(error)) => {
+                let note = FetchError::Store(error).note();
+                self.record(item, Event::ContactLost, &note).await?;
                 return Ok(None);
             }
         };
         let markers = readable(&path, zip::names_beginning(&path, MARKER_PREFIX).await).unwrap_or_default();
         if markers != [format!("{MARKER_PREFIX}{}", item.assignment)] {
-            if let Err(error) = durable::remove(&path).await {
-                tracing::warn!(path = %path.display(), %error, "a foreign zip could not be removed");
-            }
+            remove(&path).await;
+            self.parts.pool.sign(&self.member, Sign::Fault).await?;
             self.record(item, Event::DeclaredLost, "the client's directory of it is, or was, another job's").await?;
             return Ok(None);
         }
@@ -174,11 +192,31 @@ impl Poller {
         Ok(Some(Stored { bytes, exit }))
     }
 
+    async fn not_usable(&mut self, item: &ActiveAssignment, why: &str) -> Result<Option<Stored>, RoundError> {
+        self.member.fault("results", why);
+        let times = self.unusable.entry(item.assignment).or_default();
+        *times += 1;
+        let event = if *times >= MOST_UNUSABLE {
+            self.parts.pool.sign(&self.member, Sign::Fault).await?;
+            Event::DeclaredLost
+        } else {
+            Event::ContactLost
+        };
+        self.record(item, event, &format!("{UNUSABLE}: {why}")).await?;
+        Ok(None)
+    }
+
     async fn record(&self, item: &ActiveAssignment, event: Event, note: &str) -> Result<(), RoundError> {
         let report = Report { note: Some(note.to_owned()), ..Report::new(item.assignment, event) };
         self.parts.store.apply(report).await?;
         self.parts.wakes.dispatch.wake();
         Ok(())
+    }
+}
+
+async fn remove(path: &Path) {
+    if let Err(error) = durable::remove(path).await {
+        tracing::warn!(path = %path.display(), %error, "a zip that is not used could not be removed");
     }
 }
 

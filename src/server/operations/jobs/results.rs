@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use domain::{AssignmentId, Status};
-use futures_util::{Stream, TryStreamExt};
+use futures_util::Stream;
 use store::JobRow;
 use tokio::fs::File;
 
@@ -89,9 +89,9 @@ pub async fn partial(parts: &Parts, job: &JobRow) -> Result<ZipStream, ResultsEr
         return Ok(Box::pin(zip::stream(zip::Source { dir, ..zip::Source::default() })));
     };
     let speaker = parts.pool.member(&placement.client).and_then(|member| member.speaker());
-    let response = match speaker.ok_or(ResultsError::Silent)? {
+    let zip = match speaker.ok_or(ResultsError::Silent)? {
         Speaker::Modern(client, _) => client.retrieve(placement.assignment, Wire::Partial).await?,
         Speaker::Predecessor(client) => client.retrieve_partial(job.client_number.ok_or(ResultsError::Silent)?).await?,
     };
-    Ok(Box::pin(response.bytes_stream().map_err(io::Error::other)))
+    Ok(Box::pin(zip.into_stream()))
 }

@@ -4,16 +4,17 @@ use std::time::{Duration, Instant};
 
 /// From the first unanswered call until the client's jobs are shown as Unknown: longer than a client's restart.
 const UNKNOWN_AFTER: Duration = Duration::from_secs(5);
-/// Pauses between tries to reach a silent client.
-const RETRY: [Duration; 5] = [
+/// Pauses between tries to reach a silent client. The longest is also how late it is noticed when it comes back.
+const RETRY: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
+    Duration::from_secs(5),
 ];
 
-/// The silence of one client.
+/// Whether one client answers.
 #[derive(Debug, Default)]
 pub struct Contact {
     silent: Option<Silence>,
@@ -23,6 +24,8 @@ pub struct Contact {
 struct Silence {
     since: Instant,
     tries: usize,
+    /// Its own word, if it answers only to refuse us.
+    refusal: Option<String>,
 }
 
 /// What one more unanswered call means.
@@ -46,11 +49,30 @@ impl Contact {
         self.silent.is_some()
     }
 
-    /// Another call went unanswered at `now`: what that means, and how long to wait before the next.
-    pub fn unanswered(&mut self, now: Instant, lost_after: Duration) -> (Verdict, Duration) {
-        let silence = self.silent.get_or_insert(Silence { since: now, tries: 0 });
+    /// How long nothing that counts was heard of it.
+    #[must_use]
+    pub fn silent_for(&self, now: Instant) -> Option<Duration> {
+        self.silent.as_ref().map(|silence| now.saturating_duration_since(silence.since))
+    }
+
+    /// Its own word, if it is there and refuses us, as with a wrong key: no silence, and to the jobs it is the same.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        self.silent.as_ref()?.refusal.as_deref()
+    }
+
+    /// A call of somebody else's went wrong: the client has to be heard before it counts as answering again.
+    pub fn doubt(&mut self, now: Instant) {
+        self.silent.get_or_insert(Silence { since: now, tries: 0, refusal: None });
+    }
+
+    /// Another call went unanswered at `now`, or was refused with a word: what that means, and how long to wait before
+    /// the next.
+    pub fn unanswered(&mut self, now: Instant, refusal: Option<&str>, lost_after: Duration) -> (Verdict, Duration) {
+        let silence = self.silent.get_or_insert(Silence { since: now, tries: 0, refusal: None });
         let pause = RETRY.get(silence.tries).or(RETRY.last()).copied().unwrap_or(UNKNOWN_AFTER);
         silence.tries += 1;
+        silence.refusal = refusal.map(str::to_owned);
         let silent_for = now.duration_since(silence.since);
         let verdict = if silent_for >= lost_after {
             Verdict::JobsLost
@@ -75,9 +97,22 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut contact = Contact::default();
         let verdicts: Vec<_> =
-            [0, 4, 5, 299, 300].map(|seconds| contact.unanswered(at(seconds), lost_after).0).to_vec();
+            [0, 4, 5, 299, 300].map(|seconds| contact.unanswered(at(seconds), None, lost_after).0).to_vec();
         assert_eq!(verdicts, [Suspect, Suspect, JobsUnknown, JobsUnknown, JobsLost]);
         contact.answered();
-        assert_eq!(contact.unanswered(at(301), lost_after), (Suspect, RETRY[0]));
+        assert_eq!(contact.unanswered(at(301), None, lost_after), (Suspect, RETRY[0]));
+    }
+
+    #[test]
+    fn silence_counts_from_the_first_doubt_and_tells_a_refusal_from_it() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut contact = Contact::default();
+        contact.doubt(at(0));
+        assert_eq!((contact.silent_for(at(3)), contact.refusal()), (Some(Duration::from_secs(3)), None));
+        assert_eq!(contact.unanswered(at(6), Some("wrong-key"), Duration::from_secs(300)).0, JobsUnknown);
+        assert_eq!(contact.refusal(), Some("wrong-key"));
+        contact.unanswered(at(7), None, Duration::from_secs(300));
+        assert_eq!(contact.refusal(), None);
     }
 }

@@ -1,79 +1,99 @@
 //! The clients of this server: who they are, how they are spoken to, and what is believed of their state.
+//!
+//! What is believed lives in memory and is found out again after a start, as the silence of a client is. Of a quarantine
+//! the row keeps that there is one: a broken machine does not come back by a restart of the server. Its cool-down then
+//! starts again, at the first length.
 
+mod belief;
 mod contact;
+mod member;
+mod view;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::{ClientName, ClientRecord, ClientState, Labels};
+use domain::breaker::{Form, Sign};
+use domain::{Breaker, ClientName, ClientRecord, ClientState, Labels};
 use store::{Store, StoreError};
 
 pub use contact::{Contact, Verdict};
+pub use member::Member;
+pub use view::{ClientInfo, ClientKind, ClientStanding};
 
 use crate::config::settings::{ServerSettings, StaticClient};
-use crate::server::remote::{RemoteError, Remotes, Speaker};
+use crate::server::remote::{RemoteError, Remotes};
+use crate::server::wakes::Wakes;
+use belief::{Belief, Enlisted};
+use member::Surroundings;
 
-/// How long a client that refused work is not given any.
-const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
-
-/// All configured clients.
+/// All configured clients, and those that are not and still have something active.
 pub struct Pool {
-    members: BTreeMap<ClientName, Arc<Member>>,
-}
-
-/// One client. Its row in the store is what dispatch sees; this is what its own loops share.
-pub struct Member {
-    pub client: StaticClient,
-    remotes: Remotes,
     store: Store,
-    /// Jobs that a client which does not tell its slots is given at once.
-    assumed_slots: u32,
-    memory: Mutex<Memory>,
-}
-
-#[derive(Default)]
-struct Memory {
-    speaker: Option<Speaker>,
-    record: Option<ClientRecord>,
-    refused_at: Option<Instant>,
+    members: BTreeMap<ClientName, Arc<Member>>,
 }
 
 impl Pool {
     /// Registers the configured clients; those known from before keep their last labels and slots, and count as
-    /// joining until they are heard. Clients that are no longer configured become gone.
+    /// joining until they are heard. Clients that are no longer configured drain if something of theirs is active, and
+    /// become gone else.
     ///
     /// # Errors
     /// The store refuses.
-    pub async fn open(settings: &ServerSettings, remotes: &Remotes, store: &Store) -> Result<Self, StoreError> {
-        let known: BTreeMap<_, _> =
-            store.clients().into_iter().map(|view| (view.record.name.clone(), view.record)).collect();
-        let mut members = BTreeMap::new();
+    pub async fn open(
+        settings: &ServerSettings,
+        remotes: &Remotes,
+        store: &Store,
+        wakes: &Wakes,
+    ) -> Result<Self, StoreError> {
+        let around = Surroundings {
+            remotes: remotes.clone(),
+            store: store.clone(),
+            wakes: wakes.clone(),
+            lost_after: settings.lost_after,
+            cool_down: settings.quarantine,
+        };
+        let mut pool = Self { store: store.clone(), members: BTreeMap::new() };
+        let known = store.clients().into_iter().map(|view| (view.record.name.clone(), view.record));
+        let mut known: BTreeMap<_, _> = known.collect();
         for client in &settings.clients {
-            let before = known.get(&client.name);
-            let record = ClientRecord {
-                name: client.name.clone(),
-                services: client.services.clone(),
-                slots: before.map_or(0, |record| record.slots),
-                labels: before.map_or_else(Labels::default, |record| record.labels.clone()),
-                state: ClientState::Joining,
-            };
-            store.put_client(record.clone()).await?;
-            let member = Member {
-                client: client.clone(),
-                remotes: remotes.clone(),
-                store: store.clone(),
-                assumed_slots: assumed_slots(settings, client),
-                memory: Mutex::new(Memory { record: Some(record), ..Memory::default() }),
-            };
-            members.insert(client.name.clone(), Arc::new(member));
+            let before = known.remove(&client.name);
+            let slots = assumed_slots(settings, client);
+            pool.enlist(client.clone(), slots, Enlisted::Configured, before, &around).await?;
         }
-        for (name, record) in known {
-            if !members.contains_key(&name) && record.state != ClientState::Gone {
-                store.put_client(ClientRecord { state: ClientState::Gone, ..record }).await?;
+        for (name, before) in known {
+            if !store.client_work(&name).active.is_empty() {
+                let client = by_its_name(name, before.services.clone());
+                pool.enlist(client, 0, Enlisted::Removed, Some(before), &around).await?;
+            } else if before.state != ClientState::Gone {
+                store.put_client(ClientRecord { state: ClientState::Gone, ..before }).await?;
             }
         }
-        Ok(Self { members })
+        Ok(pool)
+    }
+
+    async fn enlist(
+        &mut self,
+        client: StaticClient,
+        assumed_slots: u32,
+        enlisted: Enlisted,
+        before: Option<ClientRecord>,
+        around: &Surroundings,
+    ) -> Result<(), StoreError> {
+        let breaker = match &before {
+            Some(before) if before.state == ClientState::Quarantined => {
+                Breaker::quarantined_before(around.cool_down, Duration::ZERO)
+            }
+            _ => Breaker::new(around.cool_down),
+        };
+        let belief = Belief::new(enlisted, breaker, Instant::now());
+        let (slots, labels) = before.map_or((0, Labels::default()), |before| (before.slots, before.labels));
+        let (name, services) = (client.name.clone(), client.services.clone());
+        let record = ClientRecord { name: name.clone(), services, slots, labels, state: belief.state() };
+        around.store.put_client(record.clone()).await?;
+        let member = Member::new(client, assumed_slots, record, belief, around.clone());
+        self.members.insert(name, Arc::new(member));
+        Ok(())
     }
 
     #[must_use]
@@ -84,6 +104,30 @@ impl Pool {
     pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
         self.members.values()
     }
+
+    /// Takes in what the end of an attempt on `member` says of its machine.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn sign(&self, member: &Member, sign: Sign) -> Result<(), StoreError> {
+        member.sign(sign, self.neighbours(member)).await
+    }
+
+    /// `member` answered a delivery with a refusal.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn refused(&self, member: &Member, code: &str) -> Result<(), StoreError> {
+        member.refused(code, self.neighbours(member)).await
+    }
+
+    /// How the last ends on other clients of the same services were.
+    fn neighbours(&self, member: &Member) -> Form {
+        let services = &member.client.services;
+        let others = self.members().filter(|other| other.client.name != member.client.name);
+        let others = others.filter(|other| !other.client.services.is_disjoint(services));
+        others.map(|other| other.form()).fold(Form::default(), |sum, form| sum + form)
+    }
 }
 
 /// A predecessor client takes whatever it is sent, so the services' own limits are all that bounds it.
@@ -92,88 +136,11 @@ fn assumed_slots(settings: &ServerSettings, client: &StaticClient) -> u32 {
     limits.map(|service| service.limits.max_runs).fold(0, u32::saturating_add)
 }
 
-impl Member {
-    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How to speak to the client, if it was met.
-    #[must_use]
-    pub fn speaker(&self) -> Option<Speaker> {
-        self.memory().speaker.clone()
-    }
-
-    /// Finds out what the client is, and makes it ready.
-    ///
-    /// # Errors
-    /// It does not answer, or refuses us, or the store does.
-    pub async fn meet(&self) -> Result<Speaker, MeetError> {
-        let speaker = self.remotes.meet(&self.client).await?;
-        let (slots, labels) = match &speaker {
-            Speaker::Modern(_, info) => (info.slots, info.labels.clone()),
-            Speaker::Predecessor(_) => (self.assumed_slots, Labels::default()),
-        };
-        self.memory().speaker = Some(speaker.clone());
-        self.change(|record| {
-            record.slots = slots;
-            record.labels = labels;
-            record.state = ClientState::Ready;
-        })
-        .await?;
-        tracing::info!(client.id = %self.client.name, slots, "client is ready");
-        Ok(speaker)
-    }
-
-    /// The client did not answer: what it is must be found out again.
-    ///
-    /// # Errors
-    /// The store refuses.
-    pub async fn suspect(&self) -> Result<(), StoreError> {
-        self.memory().speaker = None;
-        self.change(|record| record.state = ClientState::Suspect).await
-    }
-
-    /// The client answers, and would not take work: it gets none for a while.
-    ///
-    /// # Errors
-    /// The store refuses.
-    pub async fn refused(&self) -> Result<(), StoreError> {
-        self.memory().refused_at = Some(Instant::now());
-        self.change(|record| record.state = ClientState::Suspect).await
-    }
-
-    /// The client answered: it is ready again, unless it refused work a moment ago. Tells whether that is news.
-    ///
-    /// # Errors
-    /// The store refuses.
-    pub async fn answered(&self) -> Result<bool, StoreError> {
-        let news = {
-            let mut memory = self.memory();
-            let pausing = memory.refused_at.is_some_and(|at| at.elapsed() < REFUSAL_PAUSE);
-            if !pausing {
-                memory.refused_at = None;
-            }
-            !pausing && memory.record.as_ref().is_some_and(|record| record.state != ClientState::Ready)
-        };
-        if news {
-            self.change(|record| record.state = ClientState::Ready).await?;
-        }
-        Ok(news)
-    }
-
-    async fn change(&self, change: impl FnOnce(&mut ClientRecord)) -> Result<(), StoreError> {
-        let changed = {
-            let mut memory = self.memory();
-            let Some(record) = memory.record.as_mut() else { return Ok(()) };
-            let before = record.clone();
-            change(record);
-            (*record != before).then(|| record.clone())
-        };
-        match changed {
-            Some(record) => self.store.put_client(record).await,
-            None => Ok(()),
-        }
-    }
+/// A client that is no longer configured: its name is its base URL, the rest went with the configuration. One of the
+/// predecessor's is asked at the usual addresses, and is not told to end anything: whether it can was configured.
+fn by_its_name(name: ClientName, services: BTreeSet<domain::ServiceName>) -> StaticClient {
+    let (submit_url, retrieve_url) = (format!("{name}/submit"), format!("{name}/retrieve"));
+    StaticClient { name, services, submit_url, retrieve_url, kill_url: None }
 }
 
 /// Why a client could not be met.

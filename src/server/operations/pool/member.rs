@@ -1,0 +1,344 @@
+//! One client, as its own loops share it: how it is spoken to, what is believed of it, what went wrong with it.
+//!
+//! Its row in the store is what dispatch sees. Whatever changes a belief goes through [`Member::change`], which writes
+//! the row when it differs and wakes who looks at it.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::breaker::{Form, Sign};
+use domain::{AssignmentId, ClientRecord, ClientState, Labels};
+use store::{Store, StoreError};
+
+use super::belief::{Belief, Enlisted};
+use super::view::{ClientKind, ClientStanding};
+use super::{MeetError, Verdict};
+use crate::config::settings::StaticClient;
+use crate::protocol::KILLED;
+use crate::runtime::{Wake, chain};
+use crate::server::remote::{RemoteError, Remotes, Speaker};
+use crate::server::wakes::Wakes;
+
+/// Codes of refused deliveries that say nothing bad of the machine: the job was killed, or the client has told its
+/// trouble itself.
+const BLAMELESS: [&str; 2] = [KILLED, DISK_FULL];
+const DISK_FULL: &str = "disk-full";
+
+/// What every member is made with.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub remotes: Remotes,
+    pub store: Store,
+    pub wakes: Wakes,
+    /// How long a client may be silent before its attempts are lost.
+    pub lost_after: Duration,
+    /// The first pause of a quarantine.
+    pub cool_down: Duration,
+}
+
+/// One client.
+pub struct Member {
+    pub client: StaticClient,
+    /// Jobs that a client which does not tell its slots is given at once.
+    assumed_slots: u32,
+    around: Surroundings,
+    /// Somebody doubts that the client answers: whoever waits for it had better ask again.
+    doubt: Wake,
+    memory: Mutex<Memory>,
+}
+
+struct Memory {
+    speaker: Option<Speaker>,
+    record: ClientRecord,
+    /// The record as the store has it.
+    written: ClientRecord,
+    belief: Belief,
+    /// When the state became what it is.
+    since: Instant,
+    /// Outlive the speaker, for people.
+    kind: Option<ClientKind>,
+    version: Option<String>,
+    /// Answers that were not to be believed, and what else no healthy client does.
+    faults: u64,
+    last_error: Option<String>,
+    /// Kinds of faults that were logged: each is once.
+    logged: HashSet<&'static str>,
+}
+
+impl Member {
+    pub(super) fn new(
+        client: StaticClient,
+        assumed_slots: u32,
+        record: ClientRecord,
+        belief: Belief,
+        around: Surroundings,
+    ) -> Self {
+        let memory = Memory {
+            speaker: None,
+            written: record.clone(),
+            record,
+            belief,
+            since: Instant::now(),
+            kind: None,
+            version: None,
+            faults: 0,
+            last_error: None,
+            logged: HashSet::new(),
+        };
+        Self { client, assumed_slots, around, doubt: Wake::default(), memory: Mutex::new(memory) }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How to speak to the client, if it was met and not doubted since.
+    #[must_use]
+    pub fn speaker(&self) -> Option<Speaker> {
+        self.memory().speaker.clone()
+    }
+
+    /// Resolves when somebody doubts that the client answers.
+    pub async fn doubted(&self) {
+        self.doubt.taken().await;
+    }
+
+    /// Finds out what the client is. It is given work once it was heard too.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses us, or the store does.
+    pub async fn meet(&self) -> Result<Speaker, MeetError> {
+        let speaker = self.around.remotes.meet(&self.client).await?;
+        let (slots, labels) = match &speaker {
+            Speaker::Modern(_, info) => (info.slots, info.labels.clone()),
+            Speaker::Predecessor(_) => (self.assumed_slots, Labels::default()),
+        };
+        self.change(|memory, _| {
+            (memory.kind, memory.version) = match &speaker {
+                Speaker::Modern(_, info) => (Some(ClientKind::Own), Some(info.version.clone())),
+                Speaker::Predecessor(_) => (Some(ClientKind::Predecessor), None),
+            };
+            memory.speaker = Some(speaker.clone());
+            memory.record.slots = slots;
+            memory.record.labels = labels;
+        })
+        .await?;
+        Ok(speaker)
+    }
+
+    /// A whole round with the client went well; `trouble` is its own word for why it takes no work.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn heard(&self, trouble: Option<String>) -> Result<(), StoreError> {
+        self.change(|memory, _| {
+            memory.belief.heard();
+            memory.belief.trouble = trouble;
+        })
+        .await
+    }
+
+    /// A round with the client failed: what it is must be found out again. Says what that means for its jobs, and how
+    /// long to wait before the next.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn unanswered(&self, error: &RemoteError) -> Result<(Verdict, Duration), StoreError> {
+        let lost_after = self.around.lost_after;
+        self.blame(error);
+        self.change(|memory, now| {
+            // Once for each silence, also of a client that never answered: it may be down, or refuse our key.
+            if !memory.belief.contact.is_silent() {
+                let error = chain(error);
+                tracing::warn!(client.id = %memory.record.name, error, "no work for this client until it answers");
+            }
+            memory.speaker = None;
+            memory.belief.contact.unanswered(now, error.code(), lost_after)
+        })
+        .await
+    }
+
+    /// A delivery broke, so the client gets no more until it was heard again.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn suspect(&self, error: &RemoteError) -> Result<(), StoreError> {
+        self.blame(error);
+        self.change(|memory, now| {
+            memory.speaker = None;
+            memory.belief.contact.doubt(now);
+            // Where nothing was reached, to be reached again is proof enough.
+            if !matches!(error, RemoteError::Unreachable { .. }) {
+                memory.belief.set_back("delivery-broken", now);
+            }
+        })
+        .await?;
+        self.doubt.wake();
+        Ok(())
+    }
+
+    /// The client answers, and would not take a job: it gets none for a while.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub(super) async fn refused(&self, code: &str, neighbours: Form) -> Result<(), StoreError> {
+        self.change(|memory, now| {
+            memory.belief.set_back(code, now);
+            if !BLAMELESS.contains(&code) {
+                let time = memory.belief.time(now);
+                memory.belief.breaker.sign(Sign::Fault, neighbours, time);
+            }
+        })
+        .await
+    }
+
+    pub fn delivered(&self) {
+        self.memory().belief.delivered();
+    }
+
+    /// Takes in what the end of an attempt says of the machine.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub(super) async fn sign(&self, sign: Sign, neighbours: Form) -> Result<(), StoreError> {
+        self.change(|memory, now| {
+            let time = memory.belief.time(now);
+            memory.belief.breaker.sign(sign, neighbours, time);
+        })
+        .await
+    }
+
+    pub(super) fn form(&self) -> Form {
+        self.memory().belief.breaker.form()
+    }
+
+    /// The operator lifts the quarantine.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn release(&self) -> Result<(), StoreError> {
+        self.change(|memory, _| memory.belief.breaker.release()).await
+    }
+
+    /// Moves on with time. Says how long until it has to be done again, if anything waits for that.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn look(&self) -> Result<Option<Duration>, StoreError> {
+        let active = self.around.store.client_work(&self.client.name).active;
+        self.change(|memory, now| {
+            memory.belief.look(now, |assignment| active.iter().any(|item| item.assignment == assignment));
+            memory.belief.next_look(now)
+        })
+        .await
+    }
+
+    /// Whether a delivery that was not tried yet may go out. In quarantine the first that asks becomes the trial.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn admits(&self, assignment: AssignmentId) -> Result<bool, StoreError> {
+        self.change(|memory, _| memory.belief.state() == ClientState::Ready && memory.belief.breaker.admits(assignment))
+            .await
+    }
+
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.memory().belief.enlisted != Enlisted::Configured
+    }
+
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.memory().belief.enlisted == Enlisted::Gone
+    }
+
+    /// The last of a client that is no longer configured has ended.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn retire(&self) -> Result<(), StoreError> {
+        self.change(|memory, _| memory.belief.enlisted = Enlisted::Gone).await
+    }
+
+    /// Keeps an error for the operator, and counts it if no healthy client causes it; logs the first of its kind.
+    pub fn blame(&self, error: &RemoteError) {
+        let text = chain(error);
+        if error.is_nonsense() {
+            self.fault(error.call(), &text);
+        } else {
+            self.memory().last_error = Some(text);
+        }
+    }
+
+    /// Counts something that no healthy client does; logs the first of its kind.
+    pub fn fault(&self, kind: &'static str, text: &str) {
+        let first = {
+            let mut memory = self.memory();
+            memory.faults += 1;
+            memory.last_error = Some(text.to_owned());
+            memory.logged.insert(kind)
+        };
+        if first {
+            tracing::warn!(client.id = %self.client.name, error = text, "a client misbehaves; more of this kind is only counted");
+        }
+    }
+
+    /// For people.
+    pub(super) fn standing(&self) -> ClientStanding {
+        let memory = self.memory();
+        ClientStanding {
+            kind: memory.kind,
+            // What awaits a trial is ready for dispatch, and in quarantine for people.
+            state: match memory.belief.state() {
+                ClientState::Ready if memory.belief.breaker.quarantine().is_some() => ClientState::Quarantined,
+                state => state,
+            },
+            reason: memory.belief.reason(),
+            since: self.around.store.now().minus(memory.since.elapsed()),
+            version: memory.version.clone(),
+            faults: memory.faults,
+            last_error: memory.last_error.clone(),
+            silent_for: memory.belief.contact.silent_for(Instant::now()),
+        }
+    }
+
+    fn unwritten(&self) -> Option<ClientRecord> {
+        let memory = self.memory();
+        (memory.record != memory.written).then(|| memory.record.clone())
+    }
+
+    /// Changes what is remembered, and writes and tells what follows from it.
+    async fn change<T>(&self, change: impl FnOnce(&mut Memory, Instant) -> T) -> Result<T, StoreError> {
+        let answer = {
+            let mut memory = self.memory();
+            let before = memory.record.state;
+            let answer = change(&mut memory, Instant::now());
+            memory.record.state = memory.belief.state();
+            if memory.record.state != before {
+                memory.since = Instant::now();
+                log_state(&memory);
+            }
+            answer
+        };
+        // Another change may have been written meanwhile, before this one, or none at all where the store failed: the
+        // last write has to be the last belief.
+        while let Some(record) = self.unwritten() {
+            self.around.store.put_client(record.clone()).await?;
+            self.memory().written = record;
+            self.around.wakes.dispatch.wake();
+            self.around.wakes.deliver(&self.client.name).wake();
+        }
+        Ok(answer)
+    }
+}
+
+fn log_state(memory: &Memory) {
+    let (client, slots) = (&memory.record.name, memory.record.slots);
+    let reason = memory.belief.reason();
+    match memory.record.state {
+        ClientState::Ready => tracing::info!(client.id = %client, slots, reason, "client is ready"),
+        ClientState::Quarantined => tracing::warn!(client.id = %client, reason, "client is quarantined"),
+        state => tracing::info!(client.id = %client, state = state.as_str(), reason, "no new work for this client"),
+    }
+}

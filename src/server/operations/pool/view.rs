@@ -1,0 +1,79 @@
+//! The clients as operators see them.
+
+use std::time::Duration;
+
+use domain::{ClientName, ClientRecord, ClientState};
+use store::UnixMillis;
+
+use super::Pool;
+
+/// Which program a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientKind {
+    Own,
+    Predecessor,
+}
+
+impl ClientKind {
+    /// The word that JSON uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Predecessor => "predecessor",
+        }
+    }
+}
+
+/// How a client stands with this server.
+#[derive(Debug, Clone)]
+pub struct ClientStanding {
+    /// `None` until it was met.
+    pub kind: Option<ClientKind>,
+    pub state: ClientState,
+    /// Why it is in that state.
+    pub reason: Option<String>,
+    /// When the state began; not before this server's start.
+    pub since: UnixMillis,
+    pub version: Option<String>,
+    /// Since this server's start.
+    pub faults: u64,
+    pub last_error: Option<String>,
+    pub silent_for: Option<Duration>,
+}
+
+/// A client with all that is told of it.
+#[derive(Debug, Clone)]
+pub struct ClientInfo {
+    pub record: ClientRecord,
+    /// Slots taken by active jobs.
+    pub used: u32,
+    /// Active jobs.
+    pub running: u32,
+    pub standing: ClientStanding,
+}
+
+impl Pool {
+    /// All clients that are configured or still have something active, in the order of their names.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientInfo> {
+        let views = self.store.clients().into_iter();
+        views
+            .filter_map(|view| {
+                let standing = self.member(&view.record.name)?.standing();
+                let (used, running) = (view.used, view.running);
+                (standing.state != ClientState::Gone).then_some(ClientInfo {
+                    record: view.record,
+                    used,
+                    running,
+                    standing,
+                })
+            })
+            .collect()
+    }
+
+    #[must_use]
+    pub fn client(&self, name: &ClientName) -> Option<ClientInfo> {
+        self.clients().into_iter().find(|client| client.record.name == *name)
+    }
+}

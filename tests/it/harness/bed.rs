@@ -105,6 +105,13 @@ fn listen(url: &str) -> [String; 2] {
 }
 
 impl ClientNode {
+    /// Gives it other arguments for its next start.
+    pub fn reconfigure(&mut self, args: &[&str]) {
+        // What comes before says which command, and where.
+        self.args.truncate(3);
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+    }
+
     /// Starts it, again where it listened before.
     pub fn start(&mut self) {
         let log = self.dir.with_extension("log");

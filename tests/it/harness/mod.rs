@@ -5,6 +5,7 @@
 mod bed;
 pub mod caller;
 pub mod document;
+pub mod fake;
 mod http;
 mod mount;
 pub mod predecessor;

@@ -19,7 +19,7 @@ use crate::server::loops::retention::Retention;
 use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
 use crate::server::operations::pool::Pool;
-use crate::server::operations::storage::{InFlight, Probe};
+use crate::server::operations::storage::{self, InFlight, Probe};
 use crate::server::parts::{Parts, Places};
 use crate::server::remote::Remotes;
 use crate::server::wakes::Wakes;
@@ -66,6 +66,11 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     let lock = DataDirLock::acquire(data_dir, "server")?;
+    anyhow::ensure!(
+        !storage::is_half_restored(data_dir),
+        "a restore into {} did not end; empty the directory and restore again",
+        data_dir.display()
+    );
     let places = Places::new(data_dir.clone());
     places.prepare().with_context(|| format!("cannot write to the data directory {}", data_dir.display()))?;
 
@@ -76,7 +81,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     writing.spawn("store writer", OnEnd::Fatal, writer.run());
     store.configure(settings.services.iter().map(|(name, service)| (name.clone(), service.limits)).collect());
 
-    let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned())
+    let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned(), store.former_ids())
         .context("the HTTP client cannot be set up")?;
     let pool = Arc::new(Pool::open(&settings, &remotes, &store).await?);
     let wakes = Wakes::default();
@@ -113,7 +118,7 @@ fn unusable(error: StoreError) -> anyhow::Error {
         Cause::Full(_) => "make room on its disk",
         Cause::ReadOnly(_) | Cause::Io(_) | Cause::File(_) => "look at its disk and its permissions",
         Cause::Migration(_) => "use the program's version that wrote it last, or a newer one",
-        Cause::Closed | Cause::Random(_) | Cause::Other(_) => return error.into(),
+        Cause::Closed | Cause::Outdated | Cause::Missing | Cause::Random(_) | Cause::Other(_) => return error.into(),
     };
     anyhow::Error::from(error).context(format!("the server cannot start; {remedy}"))
 }

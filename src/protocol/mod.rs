@@ -13,6 +13,9 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub const ASSIGNMENT_HEADER: &str = "x-orchestrator-assignment";
 /// The caller's server id: a client serves one server.
 pub const SERVER_HEADER: &str = "x-orchestrator-server";
+/// Ids that the caller had before it was restored from a backup, joined by commas: a client of one of them is the
+/// caller's from then on.
+pub const FORMER_SERVERS_HEADER: &str = "x-orchestrator-former-servers";
 /// Begins the name of the empty file that the server adds to the payload for a predecessor client and looks for in the
 /// returned zip; the assignment id follows. A name of its own for each attempt, so that a directory which the client
 /// gave to two of them shows both.

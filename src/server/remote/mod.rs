@@ -9,6 +9,7 @@ mod predecessor;
 
 use std::time::Duration;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Response, StatusCode};
 
 pub use modern::{Modern, Wire};
@@ -16,7 +17,7 @@ pub use payload::Payload;
 pub use predecessor::{Predecessor, PredecessorStatus};
 
 use crate::config::settings::{ClusterKey, StaticClient};
-use crate::protocol::{Info, Refusal};
+use crate::protocol::{FORMER_SERVERS_HEADER, Info, Refusal};
 
 /// Until a connection stands.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -137,10 +138,16 @@ pub struct Remotes {
 }
 
 impl Remotes {
+    /// `former_ids` are told to every client: it may belong to a server that this one was restored from.
+    ///
     /// # Errors
     /// The HTTP client cannot be set up.
-    pub fn new(key: Option<ClusterKey>, server_id: String) -> Result<Self, reqwest::Error> {
+    pub fn new(key: Option<ClusterKey>, server_id: String, former_ids: &[String]) -> Result<Self, reqwest::Error> {
+        // Ids are hexadecimal digits, which any header takes.
+        let former = HeaderValue::from_str(&former_ids.join(",")).ok().filter(|former| !former.is_empty());
+        let headers = former.map(|former| (HeaderName::from_static(FORMER_SERVERS_HEADER), former));
         let http = reqwest::Client::builder()
+            .default_headers(headers.into_iter().collect())
             .connect_timeout(CONNECT_DEADLINE)
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())

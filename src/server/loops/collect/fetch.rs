@@ -10,6 +10,7 @@ use store::{Report, StoreError};
 
 use crate::files::durable;
 use crate::protocol::{NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE};
+use crate::runtime::chain;
 use crate::runtime::crash::CrashPoint;
 use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
@@ -139,12 +140,12 @@ impl Fetch {
 
     /// Tells why the job is not final yet.
     async fn failed(&self, error: &FetchError) {
-        tracing::warn!(assignment = %self.assignment, client.id = %self.member.client.name, %error, "results not fetched; repeating");
+        tracing::warn!(assignment = %self.assignment, client.id = %self.member.client.name, error = chain(error), "results not fetched; repeating");
         let lost = matches!(error, FetchError::Remote(error) if error.code() == Some(NO_SUCH_ASSIGNMENT));
         let event = if lost { Event::DeclaredLost } else { Event::ContactLost };
         let report = Report { note: Some(error.note()), ..Report::new(self.assignment, event) };
         if let Err(error) = self.parts.store.apply(report).await {
-            tracing::error!(assignment = %self.assignment, %error, "cannot record that results are missing");
+            tracing::error!(assignment = %self.assignment, error = chain(&error), "cannot record that results are missing");
         }
     }
 

@@ -5,6 +5,8 @@
 //! and nowhere else.
 
 mod api;
+mod backup;
+mod check;
 mod clients;
 mod cluster_key;
 mod config;
@@ -13,6 +15,7 @@ mod modes;
 mod payload;
 mod progress;
 mod remote;
+mod restore;
 #[cfg(test)]
 mod scripted;
 mod setting_flags;
@@ -25,7 +28,9 @@ use clap::{Parser, Subcommand};
 
 pub use setting_flags::{ClientFlags, ServerFlags};
 
+use crate::config::settings::ServerSettings;
 use crate::config::{Environment, Mistakes};
+use crate::telemetry;
 
 /// The exit code for a command line or settings that cannot be used; clap uses the same.
 const USAGE: u8 = 2;
@@ -62,6 +67,12 @@ pub enum Command {
     Clients(clients::Clients),
     /// Print the settings in force and where each came from.
     Config(config::Config),
+    /// Hold a server's database and files against each other.
+    Check(check::Check),
+    /// Copy everything that a server needs to go on, also while it runs.
+    Backup(backup::Backup),
+    /// Fill an empty data directory from a backup.
+    Restore(restore::Restore),
     /// Make the key file that server and clients share, unless it is there.
     ClusterKey(cluster_key::MakeClusterKey),
     /// Started by a client for itself.
@@ -88,10 +99,20 @@ impl Cli {
             Command::Download(download) => download.run(),
             Command::Clients(clients) => clients.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
+            Command::Check(check) => check.run(&Environment::of_process()),
+            Command::Backup(backup) => backup.run(&Environment::of_process()),
+            Command::Restore(restore) => restore.run(&Environment::of_process()),
             Command::ClusterKey(make) => make.run(),
             Command::Keep => modes::keep(),
         }
     }
+}
+
+/// The settings of the server whose files a command works on; its log goes where the server's would.
+fn settings_of(flags: ServerFlags, environment: &Environment) -> anyhow::Result<ServerSettings> {
+    let in_force = crate::config::server(flags.flags, environment)?;
+    telemetry::init(&in_force.log)?;
+    Ok(in_force.settings)
 }
 
 /// The exit code that belongs to an error of [`Cli::run`].

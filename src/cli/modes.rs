@@ -78,7 +78,8 @@ impl Server {
     pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         let in_force = config::server(self.settings.flags, environment)?;
         telemetry::init(&in_force.log)?;
-        block_on(mode::server::run(in_force.settings))
+        block_on(mode::server::run(in_force.settings))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -86,7 +87,8 @@ impl Client {
     pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
         let in_force = config::client(self.settings.flags, environment)?;
         telemetry::init(&in_force.log)?;
-        block_on(mode::client::run(in_force.settings))
+        block_on(mode::client::run(in_force.settings))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -96,7 +98,8 @@ impl Demo {
         let new = || std::env::temp_dir().join(format!("job-orchestrator-demo-{}", std::process::id()));
         let dir = self.dir.unwrap_or_else(new);
         let options = DemoOptions { jobs: self.jobs, keep: self.keep, dir, slots: self.slots };
-        block_on(mode::demo::run(options))
+        block_on(mode::demo::run(options))?;
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -110,10 +113,14 @@ fn log_filter(text: &str) -> Result<String, telemetry::FilterError> {
     telemetry::check_filter(text).map(|()| text.to_owned())
 }
 
-fn block_on(mode: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+/// Runs work to its end on a runtime of its own.
+pub(super) fn block_on<T, E>(work: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+where
+    E: Into<anyhow::Error>,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(mode)?;
+    let done = runtime.block_on(work).map_err(Into::into)?;
     // What is still running missed the shutdown's deadline.
     runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    Ok(done)
 }

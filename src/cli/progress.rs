@@ -25,3 +25,14 @@ fn styled(bar: ProgressBar, template: &str) -> ProgressBar {
         Err(_) => bar,
     }
 }
+
+/// A bar over the jobs of a database, whose number is not known at first.
+pub(super) fn jobs(what: &'static str) -> ProgressBar {
+    styled(ProgressBar::new(0), "{msg} {wide_bar} {pos}/{len} jobs {eta}").with_message(what)
+}
+
+/// Shows that `done` of `total` are done.
+pub(super) fn advance(bar: &ProgressBar, done: u64, total: u64) {
+    bar.set_length(total);
+    bar.set_position(done);
+}

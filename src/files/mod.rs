@@ -3,6 +3,7 @@
 //! Knows neither server nor client nor their HTTP framework: bodies come and go as streams of bytes. What arrives here
 //! is hostile (names, headers, sizes, what a job left in its directory), so every part says what it refuses.
 
+pub mod copies;
 pub mod digest;
 pub mod disposition;
 pub mod durable;

@@ -111,6 +111,15 @@ impl Upload {
     }
 }
 
+impl Upload {
+    /// Reads on for a bounded while after a failure of our own disk, so that a caller that still sends sees the answer.
+    pub async fn drain_after(&self, error: &UploadError) {
+        if matches!(error.fault(), Fault::Full | Fault::Ours) {
+            self.source.drain().await;
+        }
+    }
+}
+
 impl FilePart {
     #[must_use]
     pub fn path(&self) -> &RelativePath {

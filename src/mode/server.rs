@@ -19,7 +19,7 @@ use crate::server::loops::retention::Retention;
 use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
 use crate::server::operations::pool::Pool;
-use crate::server::operations::storage::{InFlight, Probe};
+use crate::server::operations::storage::{self, InFlight, Probe};
 use crate::server::parts::{Parts, Places};
 use crate::server::remote::Remotes;
 use crate::server::services::Services;
@@ -67,6 +67,11 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     std::fs::create_dir_all(data_dir)
         .with_context(|| format!("cannot make the data directory {}", data_dir.display()))?;
     let lock = DataDirLock::acquire(data_dir, "server")?;
+    anyhow::ensure!(
+        !storage::is_half_restored(data_dir),
+        "a restore into {} did not end; empty the directory and restore again",
+        data_dir.display()
+    );
     let places = Places::new(data_dir.clone());
     places.prepare().with_context(|| format!("cannot write to the data directory {}", data_dir.display()))?;
 
@@ -78,7 +83,8 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let services = Services::new(settings.services.clone());
     store.configure(services.limits());
 
-    let remotes = Remotes::new(settings.cluster_key.clone(), store.server_id().to_owned(), settings.client_timeout)
+    let (server_id, former) = (store.server_id().to_owned(), store.former_ids());
+    let remotes = Remotes::new(settings.cluster_key.clone(), server_id, former, settings.client_timeout)
         .context("the HTTP client cannot be set up")?;
     let wakes = Wakes::default();
     let pool = Arc::new(Pool::open(&settings, &remotes, &store, &wakes).await?);
@@ -116,7 +122,7 @@ fn unusable(error: StoreError) -> anyhow::Error {
         Cause::Full(_) => "make room on its disk",
         Cause::ReadOnly(_) | Cause::Io(_) | Cause::File(_) => "look at its disk and its permissions",
         Cause::Migration(_) => "use the program's version that wrote it last, or a newer one",
-        Cause::Closed | Cause::Random(_) | Cause::Other(_) => return error.into(),
+        Cause::Closed | Cause::Outdated | Cause::Missing | Cause::Random(_) | Cause::Other(_) => return error.into(),
     };
     anyhow::Error::from(error).context(format!("the server cannot start; {remedy}"))
 }

@@ -3,6 +3,8 @@
 
 mod harness;
 
+mod backup;
+mod check;
 mod cli;
 mod client;
 mod cluster_key;

@@ -71,6 +71,11 @@ pub enum Cause {
     Closed,
     #[error("the database was written by another version of this program")]
     Migration(#[source] Arc<sqlx::migrate::MigrateError>),
+    /// An older version of this program wrote it, and it may not be changed here.
+    #[error("the database is an older version's: start this version's server on it once")]
+    Outdated,
+    #[error("there is no such file")]
+    Missing,
     #[error("the file cannot be made")]
     File(#[source] Arc<io::Error>),
     #[error("the system has no random numbers")]

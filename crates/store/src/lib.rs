@@ -12,6 +12,7 @@ mod clock;
 mod command;
 mod error;
 mod ledger;
+pub mod offline;
 mod open;
 mod read;
 mod row;
@@ -48,6 +49,7 @@ pub struct Store {
     shared: Arc<Shared>,
     /// Set when the file was first found to be broken: it does not heal.
     corrupt: Arc<OnceLock<Cause>>,
+    former_ids: Arc<[String]>,
 }
 
 /// A waiting job's place, and why it is there.
@@ -77,6 +79,7 @@ impl Store {
         let mut connection = pools.writer.acquire().await?;
         let server_id = open::server_id(&mut connection).await?;
         open::forget_contact(&mut connection).await?;
+        let former_ids = open::former_ids(&mut connection).await?.into();
         let next_id = open::next_id(&mut connection).await?;
         let ledger = ledger::load::load(&mut connection, clock).await?;
         drop(connection);
@@ -84,7 +87,7 @@ impl Store {
         let shared = Arc::new(Shared::new(clock, server_id, ledger));
         let (writer, inbox) = mpsc::channel(writer::INBOX);
         let task = WriterTask::new(inbox, pools.writer, pools.readers.clone(), shared.clone(), next_id);
-        let store = Self { writer, readers: pools.readers, shared, corrupt: Arc::default() };
+        let store = Self { writer, readers: pools.readers, shared, corrupt: Arc::default(), former_ids };
         Ok((store, task))
     }
 
@@ -106,6 +109,12 @@ impl Store {
             let _known = self.corrupt.set(error.cause().clone());
         }
         error
+    }
+
+    /// The servers whose backups this database was restored from, the last one first: clients may have their work.
+    #[must_use]
+    pub fn former_ids(&self) -> &[String] {
+        &self.former_ids
     }
 
     async fn ask<Q, A>(

@@ -17,7 +17,7 @@ use crate::error::Cause;
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
 /// How long a statement waits for another process that holds the database, as a backup does.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a read waits for a free connection.
 const READER_WAIT: Duration = Duration::from_secs(10);
 /// Statements kept prepared on a connection: every fixed one, and the multi-row ones in all lengths that are kept.
@@ -73,15 +73,36 @@ fn migration_cause(error: MigrateError) -> Cause {
 
 /// The id of the server that this database belongs to, made when there is none.
 pub(crate) async fn server_id(connection: &mut SqliteConnection) -> Result<String, Cause> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(Cause::Random)?;
-    let fresh = format!("{:032x}", u128::from_be_bytes(random));
+    let fresh = random_id()?;
     sqlx::query("INSERT INTO server (one, server_id, created_at) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING")
         .bind(fresh)
         .bind(UnixMillis::wall().0)
         .execute(&mut *connection)
         .await?;
     Ok(sqlx::query_scalar("SELECT server_id FROM server WHERE one = 1").fetch_one(connection).await?)
+}
+
+/// 128 random bits as 32 hexadecimal digits.
+pub(crate) fn random_id() -> Result<String, Cause> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(Cause::Random)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
+/// The servers whose database this was before it was restored, the last one first.
+pub(crate) async fn former_ids(connection: &mut SqliteConnection) -> Result<Vec<String>, Cause> {
+    let query = "SELECT server_id FROM former_servers ORDER BY restored_at DESC, server_id";
+    Ok(sqlx::query_scalar(query).fetch_all(connection).await?)
+}
+
+/// Refuses a database that this version of the program would have to change before it can read it, or cannot read.
+pub(crate) async fn same_version(connection: &mut SqliteConnection) -> Result<(), Cause> {
+    let query = "SELECT version FROM _sqlx_migrations ORDER BY version";
+    let found: Vec<i64> = sqlx::query_scalar(query).fetch_all(connection).await?;
+    if let Some(newer) = found.iter().find(|version| !MIGRATIONS.version_exists(**version)) {
+        return Err(Cause::Migration(Arc::new(MigrateError::VersionMissing(*newer))));
+    }
+    if found.len() < MIGRATIONS.iter().count() { Err(Cause::Outdated) } else { Ok(()) }
 }
 
 /// Nobody was heard of since the start: a client that answered before has to do so again before it gets work.
@@ -91,8 +112,9 @@ pub(crate) async fn forget_contact(connection: &mut SqliteConnection) -> Result<
     Ok(())
 }
 
-/// Rows are never deleted, so the number after the highest was never given.
+/// Rows are never deleted, so the number after the highest was never given; a restored database leaves some out.
 pub(crate) async fn next_id(connection: &mut SqliteConnection) -> Result<JobId, Cause> {
-    let highest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM jobs").fetch_one(connection).await?;
-    Ok(JobId(highest + 1))
+    let highest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM jobs").fetch_one(&mut *connection).await?;
+    let first: i64 = sqlx::query_scalar("SELECT first_id FROM server WHERE one = 1").fetch_one(connection).await?;
+    Ok(JobId(first.max(highest.saturating_add(1))))
 }

@@ -1,7 +1,8 @@
 //! Reads, on connections of their own: they never wait for the writer, nor it for them.
 
 use domain::{AssignmentId, JobId, ServiceName, Status, UserId};
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::pool::PoolConnection;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use crate::Store;
 use crate::clock::UnixMillis;
@@ -20,7 +21,7 @@ pub struct JobFilter {
 }
 
 /// Names asked for in one statement.
-const KEYS: usize = 1_000;
+pub(crate) const KEYS: usize = 1_000;
 
 fn read_jobs(rows: &[sqlx::sqlite::SqliteRow]) -> Result<Vec<JobRow>, Cause> {
     rows.iter().map(read_job).collect()
@@ -29,6 +30,10 @@ fn read_jobs(rows: &[sqlx::sqlite::SqliteRow]) -> Result<Vec<JobRow>, Cause> {
 impl Store {
     fn reading(&self, query: &'static str) -> impl Fn(Cause) -> StoreError {
         move |cause| self.seen(StoreError::Read { query, cause })
+    }
+
+    async fn reader(&self, query: &'static str) -> Result<PoolConnection<Sqlite>, StoreError> {
+        self.readers.acquire().await.map_err(Cause::from).map_err(self.reading(query))
     }
 
     /// # Errors
@@ -109,12 +114,13 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn needed_payloads(&self, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, StoreError> {
-        let mut needed = Vec::new();
+        let mut all = Vec::new();
         for keys in keys.chunks(KEYS) {
-            let found = self.needed(keys).await.map_err(self.reading("payload names"))?;
-            needed.extend(found);
+            let mut connection = self.reader("payload names").await?;
+            let found = needed(&mut connection, keys).await.map_err(self.reading("payload names"))?;
+            all.extend(found);
         }
-        Ok(needed)
+        Ok(all)
     }
 
     /// Those of `ids` that a job has now, or had last and was not cleaned: their results are needed, or will be. For the
@@ -123,42 +129,42 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub async fn known_assignments(&self, ids: &[AssignmentId]) -> Result<Vec<AssignmentId>, StoreError> {
-        let mut known = Vec::new();
+        let mut all = Vec::new();
         for ids in ids.chunks(KEYS) {
-            let found = self.known(ids).await.map_err(self.reading("assignments"))?;
-            known.extend(found);
+            let mut connection = self.reader("assignments").await?;
+            let found = known(&mut connection, ids).await.map_err(self.reading("assignments"))?;
+            all.extend(found);
         }
-        Ok(known)
+        Ok(all)
     }
+}
 
-    async fn known(&self, ids: &[AssignmentId]) -> Result<Vec<AssignmentId>, Cause> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT assignment FROM jobs WHERE assignment IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push_bind(id.to_string());
-        }
-        query.push(")");
-        let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
-        let id = |row: &sqlx::sqlite::SqliteRow| {
-            let text: String = row.try_get(0)?;
-            text.parse().map_err(|error| Cause::damaged(&format_args!("assignment `{text}`"), &error))
-        };
-        rows.iter().map(id).collect()
+pub(crate) async fn known(connection: &mut SqliteConnection, ids: &[AssignmentId]) -> Result<Vec<AssignmentId>, Cause> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT assignment FROM jobs WHERE assignment IN (");
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.to_string());
     }
+    query.push(")");
+    let rows = query.build().persistent(false).fetch_all(connection).await?;
+    let id = |row: &sqlx::sqlite::SqliteRow| {
+        let text: String = row.try_get(0)?;
+        text.parse().map_err(|error| Cause::damaged(&format_args!("assignment `{text}`"), &error))
+    };
+    rows.iter().map(id).collect()
+}
 
-    async fn needed(&self, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, Cause> {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT payload FROM jobs WHERE status <> 'Cleaned' AND payload IN (");
-        let mut list = query.separated(", ");
-        for key in keys {
-            list.push_bind(key.to_string());
-        }
-        query.push(")");
-        let rows = query.build().persistent(false).fetch_all(&self.readers).await?;
-        let key = |row: &sqlx::sqlite::SqliteRow| {
-            let text: String = row.try_get(0)?;
-            text.parse().map_err(|error| Cause::damaged(&format_args!("payload `{text}`"), &error))
-        };
-        rows.iter().map(key).collect()
+pub(crate) async fn needed(connection: &mut SqliteConnection, keys: &[PayloadKey]) -> Result<Vec<PayloadKey>, Cause> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT payload FROM jobs WHERE status <> 'Cleaned' AND payload IN (");
+    let mut list = query.separated(", ");
+    for key in keys {
+        list.push_bind(key.to_string());
     }
+    query.push(")");
+    let rows = query.build().persistent(false).fetch_all(connection).await?;
+    let key = |row: &sqlx::sqlite::SqliteRow| {
+        let text: String = row.try_get(0)?;
+        text.parse().map_err(|error| Cause::damaged(&format_args!("payload `{text}`"), &error))
+    };
+    rows.iter().map(key).collect()
 }

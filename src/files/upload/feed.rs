@@ -85,7 +85,7 @@ impl Source {
     }
 
     /// Reads on for a bounded while and throws it away.
-    async fn drain(&self) {
+    pub(super) async fn drain(&self) {
         let mut drained = 0;
         let reading = future::poll_fn(|context| {
             loop {

@@ -15,7 +15,7 @@ mod window;
 
 pub use check::check;
 pub use pack::{PackError, Packed, Source, pack, pack_file};
-pub use read::{names_beginning, read_entry};
+pub use read::{names_beginning, read_entry, verify};
 pub use stream::stream;
 pub use unpack::unpack;
 

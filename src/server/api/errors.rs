@@ -86,9 +86,13 @@ impl Problem {
                 "the database is damaged",
                 "the operator has to look at it with `job-orchestrator check`, and may have to restore a backup",
             ),
-            Cause::Closed | Cause::Migration(_) | Cause::File(_) | Cause::Random(_) | Cause::Other(_) => {
-                ("database-unavailable", "the database does not take it now", "try again in a moment")
-            }
+            Cause::Closed
+            | Cause::Migration(_)
+            | Cause::Outdated
+            | Cause::Missing
+            | Cause::File(_)
+            | Cause::Random(_)
+            | Cause::Other(_) => ("database-unavailable", "the database does not take it now", "try again in a moment"),
         };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).remedy(remedy)
     }

@@ -13,6 +13,7 @@ mod predecessor;
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use reqwest::header::{HeaderName, HeaderValue};
 
 pub use error::RemoteError;
 pub use line::Zip;
@@ -21,7 +22,7 @@ pub use payload::Payload;
 pub use predecessor::{Predecessor, PredecessorStatus};
 
 use crate::config::settings::{ClusterKey, StaticClient};
-use crate::protocol::Info;
+use crate::protocol::{FORMER_SERVERS_HEADER, Info};
 use line::Line;
 
 /// Until a connection stands.
@@ -48,12 +49,22 @@ pub struct Remotes {
 }
 
 impl Remotes {
-    /// `patience` is how long a client may be silent within a call.
+    /// `former_ids` are told to every client: it may belong to a server that this one was restored from. `patience` is how
+    /// long a client may be silent within a call.
     ///
     /// # Errors
     /// The HTTP client cannot be set up.
-    pub fn new(key: Option<ClusterKey>, server_id: String, patience: Duration) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        key: Option<ClusterKey>,
+        server_id: String,
+        former_ids: &[String],
+        patience: Duration,
+    ) -> Result<Self, reqwest::Error> {
+        // Ids are hexadecimal digits, which any header takes.
+        let former = HeaderValue::from_str(&former_ids.join(",")).ok().filter(|former| !former.is_empty());
+        let headers = former.map(|former| (HeaderName::from_static(FORMER_SERVERS_HEADER), former));
         let http = reqwest::Client::builder()
+            .default_headers(headers.into_iter().collect())
             .connect_timeout(CONNECT_DEADLINE.min(patience))
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())

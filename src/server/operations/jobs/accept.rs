@@ -62,7 +62,12 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, Accep
     while let Some(part) = upload.next().await? {
         match part {
             Part::Field { name, text } => fields.take(&name, text)?,
-            Part::File(file) => payload.receive(file).await?,
+            Part::File(file) => {
+                if let Err(error) = payload.receive(file).await {
+                    upload.drain_after(&error).await;
+                    return Err(error.into());
+                }
+            }
         }
     }
     let (request, key_given) = fields.request(parts)?;

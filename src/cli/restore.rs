@@ -1,0 +1,53 @@
+//! `restore`: from a backup into an empty data directory.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::modes::block_on;
+use super::progress;
+use super::setting_flags::ServerFlags;
+use super::settings_of;
+use crate::config::Environment;
+use crate::runtime::lock::DataDirLock;
+use crate::server::operations::storage;
+use crate::server::parts::Places;
+
+const EXAMPLES: &str = "\
+Examples:
+  job-orchestrator restore /backups/2026-11-25 --data-dir /var/lib/job-orchestrator
+  job-orchestrator restore /backups/2026-11-25 --config /etc/orchestrator.toml && job-orchestrator check
+
+The settings are those of `server`; only --data-dir and --db-path matter. The backup is verified and stays as it is. What
+is restored is another server: it has a new id and tells clients the former one, and the numbers of new jobs begin
+1,000,000 later, so that no job ever gets a number that was given after the backup.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Restore {
+    /// The backup.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    #[command(flatten)]
+    settings: ServerFlags,
+}
+
+impl Restore {
+    pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
+        let settings = settings_of(self.settings, environment)?;
+        let _lock = DataDirLock::acquire(&settings.data_dir, "restore")?;
+        let places = Places::new(settings.data_dir);
+        let bar = progress::jobs("restore");
+        let restored = block_on(async {
+            let told = |done, total| progress::advance(&bar, done, total);
+            storage::restore(&self.dir, &places, &settings.db_path, told).await
+        });
+        bar.finish_and_clear();
+        let (manifest, successor) = restored.with_context(|| format!("{} was not restored", self.dir.display()))?;
+        println!("{}: {} jobs, as they were at {}.", places.root().display(), manifest.jobs, manifest.made_at);
+        println!("Server {} follows {}; the next job is {}.", successor.server_id, successor.former, successor.next_id);
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -10,6 +10,7 @@ mod http;
 mod mount;
 pub mod predecessor;
 mod process;
+mod proxy;
 mod scripts;
 mod trace;
 
@@ -17,5 +18,8 @@ pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
 pub use mount::Mount;
 pub use process::{PATIENCE, child_named, command};
+pub use process::{PATIENCE, command};
+pub use process::{PATIENCE, command, pass};
+pub use proxy::Proxy;
 pub use scripts::{Gate, Record};
 pub use trace::{Call, Trace};

@@ -85,6 +85,11 @@ pub fn command(args: &[String], env: &[(String, String)]) -> Command {
     command
 }
 
+/// Lets time pass: how long a fault lasts, never how long something that must happen is waited for.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 fn ready_address(line: &str) -> Option<String> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let message = line.get("message")?.as_str()?;

@@ -12,6 +12,7 @@ mod disk;
 mod dispatch;
 mod durability;
 mod example;
+mod exits;
 mod faults;
 mod generated_client;
 mod hostile_client;

@@ -27,6 +27,12 @@ pub async fn hear(world: &World) -> History {
     world.machines.iter().for_each(|machine| machine.line.clear());
     let server = Desk::of(&lock(&world.server));
     let jobs = server.jobs(world, rest).await;
+    // What crashes have left is swept after a start.
+    tokio::task::block_in_place(|| {
+        let mut server = lock(&world.server);
+        server.stop();
+        server.start();
+    });
     let left = left_in_the_end(world, &jobs, rest).await;
     let notes = lock(&world.notes);
     History {

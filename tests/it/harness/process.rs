@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::init;
+
 /// The longest anything in the tests is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -21,7 +23,11 @@ pub struct Process {
 impl Process {
     /// Starts `job-orchestrator` with `args` and waits until it says where it listens.
     pub fn start(args: &[String], env: &[(String, String)], log: &Path) -> Self {
-        let mut child = command(args, env).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = init::own(|| {
+            let child = command(args, env).stderr(Stdio::piped()).spawn().unwrap();
+            let pid = child.id();
+            (child, pid)
+        });
         let stderr = child.stderr.take().unwrap();
         let (found, ready) = mpsc::channel();
         let mut copy = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();

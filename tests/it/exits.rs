@@ -79,10 +79,8 @@ async fn nothing_outlives_a_terminated_job(init: Init) {
          echo $$ >> {file}\nsleep 600",
         file = file.display()
     );
-    let (down, back) = (
-        server.submit(Form::new(1).script(&script)).await,
-        server.submit(Form::new(2).script(&script)).await,
-    );
+    let (down, back) =
+        (server.submit(Form::new(1).script(&script)).await, server.submit(Form::new(2).script(&script)).await);
     let pids = pids(&server, &file, 4).await;
     client.kill();
     let terminate = format!("/terminate/{down}");

@@ -5,6 +5,7 @@ mod harness;
 
 mod cli;
 mod client;
+mod clocks;
 mod cluster_key;
 #[cfg(feature = "crash-points")]
 mod crash_server;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use domain::OnContactLost;
 use tokio::task::JoinSet;
 
-use super::judge::{Absence, Answered, OnContactLost, Rules, Upload};
+use super::judge::{Absence, Answered, Rules, Upload};
 use super::plan::{Plan, Random};
 use crate::harness::{Bed, ClientNode, Form, Proxy, ServerNode, pass};
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use domain::End;
+use domain::{End, OnContactLost};
 
 use super::plan::{Line, Plan, Said};
 
@@ -21,18 +21,11 @@ const PRESENT_MS: i64 = 1_000;
 /// What holds in a run.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    /// With `Finish` an attempt that was given up may run beside its successor; with `Stop` no two ever do.
     pub on_contact_lost: OnContactLost,
     pub runs_per_user: usize,
     pub max_runs: usize,
     pub lost_after_ms: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnContactLost {
-    /// An attempt that was given up may run beside its successor.
-    Finish,
-    /// No two attempts of a job ever do.
-    Stop,
 }
 
 /// One that the server may have taken: it was sent, or its connection stood.
@@ -232,7 +225,8 @@ impl<'a> Court<'a> {
 
     fn once_per_upload(&self) -> Vec<String> {
         let mut seen = HashSet::new();
-        let again = self.history.jobs.iter().filter(|job| !seen.insert(&job.token) || !self.plans.contains_key(&*job.token));
+        let again =
+            self.history.jobs.iter().filter(|job| !seen.insert(&job.token) || !self.plans.contains_key(&*job.token));
         again.map(|job| format!("nobody uploaded job {} (again): {}", job.id, job.token)).collect()
     }
 
@@ -281,7 +275,8 @@ impl<'a> Court<'a> {
         for run in self.runs.values() {
             if run.begins.len() != 1 || run.ends.len() > 1 {
                 let (begins, ends) = (run.begins.len(), run.ends.len());
-                found.push(format!("attempt {} of {} began {begins} times, ended {ends} times", run.attempt, run.token));
+                found
+                    .push(format!("attempt {} of {} began {begins} times, ended {ends} times", run.attempt, run.token));
             }
             if !self.jobs.contains_key(run.token) {
                 found.push(format!("{} ran and is no job", run.token));
@@ -353,7 +348,8 @@ impl<'a> Court<'a> {
     /// Runs that count for overlaps and peaks: all, or those that were not given up.
     fn binding(&self) -> impl Iterator<Item = &Run<'a>> {
         let all = self.history.rules.on_contact_lost == OnContactLost::Stop;
-        let kept = move |run: &&Run| all || self.jobs.get(run.token).is_none_or(|job| job.given_up(run.attempt).is_none());
+        let kept =
+            move |run: &&Run| all || self.jobs.get(run.token).is_none_or(|job| job.given_up(run.attempt).is_none());
         self.runs.values().filter(kept)
     }
 

@@ -1,8 +1,8 @@
 //! Each rule catches a history that breaks it, and finds nothing wrong with one that does not.
 
-use super::judge::{
-    Absence, Answered, History, Job, Left, OnContactLost, Results, Rule, Rules, Step, Upload, judge,
-};
+use domain::OnContactLost;
+
+use super::judge::{Absence, Answered, History, Job, Left, Results, Rule, Rules, Step, Upload, judge};
 use super::plan::{Line, Plan, Random, Said};
 
 const CLIENT: &str = "http://client";

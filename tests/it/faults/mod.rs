@@ -13,8 +13,9 @@ mod witness;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::OnContactLost;
 use driver::{Course, World, lock};
-use judge::{OnContactLost, judge, losses};
+use judge::{judge, losses};
 
 /// Of the run that every change must pass.
 const JOBS: u64 = 2_000;

@@ -109,7 +109,9 @@ fn job(told: &Value) -> Job {
         id: told["id"].as_i64().unwrap(),
         token: text(&told["labels"]["token"]),
         status: text(&told["status"]),
-        outcome: told["outcome"].as_object().map(|outcome| (text(&outcome["kind"]), outcome.get("value").and_then(Value::as_i64))),
+        outcome: told["outcome"]
+            .as_object()
+            .map(|outcome| (text(&outcome["kind"]), outcome.get("value").and_then(Value::as_i64))),
         attempt: told["attempt"].as_u64().unwrap() as u32,
         steps: steps.collect(),
         results: None,

@@ -14,6 +14,7 @@ mod process;
 mod proxy;
 mod scripts;
 mod trace;
+mod wall_clock;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
@@ -25,3 +26,4 @@ pub use process::{PATIENCE, command, pass};
 pub use proxy::Proxy;
 pub use scripts::{Gate, Record};
 pub use trace::{Call, Trace};
+pub use wall_clock::WallClock;

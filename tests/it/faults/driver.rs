@@ -234,7 +234,7 @@ async fn kill_clients(world: Arc<World>) {
             return;
         }
         let is_long = random.percent(40);
-        let millis = if is_long { random.within(6_000..10_000) } else { random.within(0..800) };
+        let millis = if is_long { random.within(7_000..12_000) } else { random.within(0..800) };
         let is_refused = random.percent(60);
         let turn = machine.turn.lock().await;
         let from = wall_ms();

@@ -10,6 +10,7 @@ mod judge_tests;
 mod plan;
 mod witness;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,20 @@ async fn nothing_breaks(on_contact_lost: OnContactLost) {
     for complaint in complaints.iter().take(SHOWN) {
         println!("{complaint}");
     }
-    assert!(complaints.is_empty(), "{} complaints", complaints.len());
+    if !complaints.is_empty() {
+        panic!("{} complaints; logs and record are in {}", complaints.len(), keep_evidence(&world).display());
+    }
+}
+
+/// What the processes and the scripts wrote, out of the directory that goes with the test.
+fn keep_evidence(world: &World) -> PathBuf {
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("faults-{}", world.course.seed));
+    std::fs::create_dir_all(&to).unwrap();
+    let files = std::fs::read_dir(world.bed.path()).unwrap().flatten().filter(|entry| entry.path().is_file());
+    for file in files {
+        std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    to
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

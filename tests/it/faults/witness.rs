@@ -1,7 +1,7 @@
 //! Lets a run come to rest and gathers what everybody has to say of it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use reqwest::StatusCode;
@@ -26,7 +26,9 @@ pub async fn hear(world: &World) -> History {
     world.uplink.clear();
     world.machines.iter().for_each(|machine| machine.line.clear());
     let server = Desk::of(&lock(&world.server));
+    let begun = Instant::now();
     let jobs = server.jobs(world, rest).await;
+    println!("all has ended, and is downloaded, {:.1?} after the last fault", begun.elapsed());
     // What crashes have left is swept after a start.
     tokio::task::block_in_place(|| {
         let mut server = lock(&world.server);

@@ -95,7 +95,7 @@ pub fn wall_ms() -> i64 {
 
 impl World {
     pub fn new(course: Course) -> Self {
-        let bed = Bed::new();
+        let bed = Bed::in_memory();
         let machine = |number: usize| {
             let slots = SLOTS.to_string();
             let args = ["--slots", &slots, "--kill-grace-seconds", "1"];

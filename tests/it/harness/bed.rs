@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use domain::JobId;
 use nix::sys::signal::Signal;
+use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
 use super::document;
@@ -15,6 +16,9 @@ use super::process::{PATIENCE, Process};
 
 /// Below the ports that the kernel gives to who connects, so that nobody takes one while its owner is down.
 const STEADY_PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Of a bed in memory, in bytes.
+const ROOM: u64 = 2_000_000_000;
 
 pub struct Bed {
     dir: TempDir,
@@ -42,7 +46,18 @@ pub struct ServerNode {
 
 impl Bed {
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("job-orchestrator-it-").tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// In memory where there is room, for so many files that removing them from a disk takes as long as the test.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let free = statvfs(memory).map_or(0, |told| told.blocks_available() * told.fragment_size());
+        if free >= ROOM { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(parent: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("job-orchestrator-it-").tempdir_in(parent).unwrap();
         Self { dir, http: http() }
     }
 

@@ -18,12 +18,9 @@ mod wall_clock;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
-pub use mount::Mount;
-pub use process::{PATIENCE, child_named, command};
-pub use process::{PATIENCE, command};
 pub use init::{Init, is_alive, zombies};
 pub use mount::Mount;
-pub use process::{PATIENCE, command, pass};
+pub use process::{PATIENCE, child_named, command, pass};
 pub use proxy::Proxy;
 pub use scripts::{Gate, Record};
 pub use trace::{Call, Trace};

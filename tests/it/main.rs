@@ -7,6 +7,7 @@ mod backup;
 mod check;
 mod cli;
 mod client;
+mod clocks;
 mod cluster_key;
 #[cfg(feature = "crash-points")]
 mod crash_server;
@@ -14,6 +15,8 @@ mod disk;
 mod dispatch;
 mod durability;
 mod example;
+mod exits;
+mod faults;
 mod generated_client;
 mod hostile_client;
 mod idempotency;

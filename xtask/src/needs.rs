@@ -14,6 +14,7 @@ struct Need {
 const NEEDS: &[Need] = &[
     Need { program: "bash", debian: "bash" },
     Need { program: "awk", debian: "mawk" },
+    Need { program: "faketime", debian: "faketime" },
     Need { program: "git", debian: "git" },
     Need { program: "python3", debian: "python3" },
     Need { program: "strace", debian: "strace" },

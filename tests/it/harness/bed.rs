@@ -1,16 +1,24 @@
 //! A test's own world: a directory, clients and a server in it.
 
 use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use domain::JobId;
 use nix::sys::signal::Signal;
+use nix::sys::statvfs::statvfs;
 use tempfile::TempDir;
 
 use super::document;
 use super::http::{Answer, Form, Job};
 use super::process::{PATIENCE, Process};
+
+/// Below the ports that the kernel gives to who connects, so that nobody takes one while its owner is down.
+const STEADY_PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Of a bed in memory, in bytes.
+const ROOM: u64 = 2_000_000_000;
 
 pub struct Bed {
     dir: TempDir,
@@ -38,7 +46,18 @@ pub struct ServerNode {
 
 impl Bed {
     pub fn new() -> Self {
-        let dir = tempfile::Builder::new().prefix("job-orchestrator-it-").tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// In memory where there is room, for so many files that removing them from a disk takes as long as the test.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let free = statvfs(memory).map_or(0, |told| told.blocks_available() * told.fragment_size());
+        if free >= ROOM { Self::below(memory) } else { Self::new() }
+    }
+
+    fn below(parent: &Path) -> Self {
+        let dir = tempfile::Builder::new().prefix("job-orchestrator-it-").tempdir_in(parent).unwrap();
         Self { dir, http: http() }
     }
 
@@ -56,10 +75,19 @@ impl Bed {
     }
 
     pub fn client_with(&self, name: &str, args: &[&str]) -> ClientNode {
+        self.start_client(name, args, &[], String::new())
+    }
+
+    /// In this environment, and at an address that stays its own while it is down.
+    pub fn steady_client(&self, name: &str, args: &[&str], env: &[(&str, &str)]) -> ClientNode {
+        self.start_client(name, args, env, format!("http://{}", free_address()))
+    }
+
+    fn start_client(&self, name: &str, args: &[&str], env: &[(&str, &str)], url: String) -> ClientNode {
         let dir = self.dir.path().join(name);
         let mut all = vec!["client".to_owned(), "--data-dir".to_owned(), dir.display().to_string()];
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
-        let mut node = ClientNode { dir, args: all, env: Vec::new(), process: None, url: String::new() };
+        let mut node = ClientNode { dir, args: all, env: owned(env), process: None, url };
         node.start();
         node
     }
@@ -71,14 +99,22 @@ impl Bed {
 
     /// A server with this configuration file.
     pub fn server_with(&self, config: &str, env: &[(&str, &str)]) -> ServerNode {
+        self.start_server(config, env, String::new())
+    }
+
+    /// At an address that stays its own while it is down.
+    pub fn steady_server(&self, config: &str, env: &[(&str, &str)]) -> ServerNode {
+        self.start_server(config, env, format!("http://{}", free_address()))
+    }
+
+    fn start_server(&self, config: &str, env: &[(&str, &str)], url: String) -> ServerNode {
         let dir = self.dir.path().join("server");
         let file = self.dir.path().join("config.toml");
         std::fs::write(&file, config).unwrap();
         let args = ["server", "--data-dir", &dir.display().to_string(), "--config", &file.display().to_string()]
             .map(str::to_owned)
             .to_vec();
-        let env = env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let mut node = ServerNode { dir, args, env, process: None, url: String::new(), http: self.http.clone() };
+        let mut node = ServerNode { dir, args, env: owned(env), process: None, url, http: self.http.clone() };
         node.start();
         node
     }
@@ -96,6 +132,23 @@ pub fn example(clients: &[&ClientNode], more: &str) -> String {
 
 fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {
+    env.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A free address of [`STEADY_PORTS`].
+pub fn free_address() -> SocketAddr {
+    let mut random = [0; 2];
+    loop {
+        getrandom::fill(&mut random).unwrap();
+        let port = STEADY_PORTS.start + u16::from_ne_bytes(random) % (STEADY_PORTS.end - STEADY_PORTS.start);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Where the node listened before, or any free port.
@@ -127,6 +180,16 @@ impl ClientNode {
 
     pub fn stop(&mut self) {
         stop(&mut self.process);
+    }
+
+    /// Directories of attempts that it has not forgotten.
+    pub fn attempts(&self) -> Vec<PathBuf> {
+        std::fs::read_dir(self.dir.join("jobs")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    }
+
+    /// Processes of its jobs, and their keepers: those that stand in its directories.
+    pub fn processes_of_jobs(&self) -> Vec<String> {
+        processes(|_, cwd| cwd.starts_with(&self.dir))
     }
 }
 
@@ -294,6 +357,11 @@ impl Drop for Bed {
 /// Processes that were started in, or for, `directory`: by their working directory or their command line.
 fn processes_in(directory: &Path) -> Vec<String> {
     let text = directory.display().to_string();
+    processes(|command, cwd| cwd.starts_with(directory) || command.contains(&text))
+}
+
+/// Living processes, by their command lines and working directories.
+fn processes(are_meant: impl Fn(&str, &Path) -> bool) -> Vec<String> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter(|entry| entry.file_name().to_string_lossy().bytes().all(|byte| byte.is_ascii_digit()))
@@ -301,8 +369,8 @@ fn processes_in(directory: &Path) -> Vec<String> {
             let command = std::fs::read(entry.path().join("cmdline")).ok()?;
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
             let cwd = std::fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-            let ours = cwd.starts_with(directory) || command.contains(&text);
-            ours.then(|| format!("{} {command} in {}", entry.file_name().to_string_lossy(), cwd.display()))
+            are_meant(&command, &cwd)
+                .then(|| format!("{} {command} in {}", entry.file_name().to_string_lossy(), cwd.display()))
         })
         .collect()
 }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::init;
+
 /// The longest anything in the tests is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -21,7 +23,11 @@ pub struct Process {
 impl Process {
     /// Starts `job-orchestrator` with `args` and waits until it says where it listens.
     pub fn start(args: &[String], env: &[(String, String)], log: &Path) -> Self {
-        let mut child = command(args, env).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = init::own(|| {
+            let child = command(args, env).stderr(Stdio::piped()).spawn().unwrap();
+            let pid = child.id();
+            (child, pid)
+        });
         let stderr = child.stderr.take().unwrap();
         let (found, ready) = mpsc::channel();
         let mut copy = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
@@ -83,6 +89,11 @@ pub fn command(args: &[String], env: &[(String, String)]) -> Command {
     command.env("ORCHESTRATOR_LOG_FORMAT", "json").envs(env.iter().map(|(key, value)| (key, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
+}
+
+/// Lets time pass: how long a fault lasts, never how long something that must happen is waited for.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 fn ready_address(line: &str) -> Option<String> {

@@ -1,5 +1,7 @@
 //! When a client is quarantined, and how it comes back.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use domain::breaker::{Cause, FAULTS, Form, INCIDENT, LONE_RUN, QUICK, QUICK_RUN, Sign, Stage};
@@ -34,7 +36,7 @@ fn quarantined() -> Breaker {
 
 #[test]
 fn every_end_says_of_its_machine_what_the_table_says() {
-    let (at_once, later) = (QUICK - Duration::from_millis(1), QUICK);
+    let (at_once, later) = (QUICK.saturating_sub(Duration::from_millis(1)), QUICK);
     let quick = Some(Sign::QuickFailure(user(7)));
     let table = [
         (End::Exit(0), at_once, Some(Sign::Good)),
@@ -99,7 +101,7 @@ fn quick_failures_are_held_against_what_the_neighbours_do() {
 fn a_quarantined_client_gets_one_trial_after_the_cool_down_and_a_good_end_releases_it() {
     let mut breaker = quarantined();
     let Stage::CoolDown { until } = breaker.quarantine().unwrap().stage else { panic!("{breaker:?}") };
-    breaker.look(until - Duration::from_millis(1), |_| false);
+    breaker.look(until.saturating_sub(Duration::from_millis(1)), |_| false);
     assert!(!breaker.takes_work() && !breaker.admits(trial(1)));
     breaker.look(until, |_| false);
     assert!(breaker.takes_work());
@@ -116,7 +118,7 @@ fn each_failed_trial_doubles_the_cool_down_and_a_release_forgets_that() {
     for _ in 0..9 {
         let quarantine = breaker.quarantine().unwrap();
         let Stage::CoolDown { until } = quarantine.stage else { panic!("{breaker:?}") };
-        pauses.push((until - quarantine.since).as_secs() / COOL_DOWN.as_secs());
+        pauses.push(until.saturating_sub(quarantine.since).as_secs() / COOL_DOWN.as_secs());
         breaker.look(until, |_| false);
         assert!(breaker.admits(trial(1)));
         breaker.sign(Sign::Fault, NOBODY, until);

@@ -229,8 +229,8 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
     let client_number = columns.raw()?;
     let last_client = columns.optional_parsed()?;
     let outcome = columns.raw::<Option<String>>()?;
-    let state =
-        state_of(status, placement.as_ref(), outcome).map_err(|found| Cause::damaged(&columns.subject, &found))?;
+    let state = state_of(status, placement.as_ref(), outcome.as_ref())
+        .map_err(|found| Cause::damaged(&columns.subject, &found))?;
 
     let payload = columns.parsed()?;
     let payload_bytes = columns.number()?;
@@ -263,9 +263,9 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
 }
 
 /// The state that a status word, a placement and an outcome make together.
-fn state_of(status: Status, placement: Option<&Placement>, outcome: Option<String>) -> Result<State, String> {
+fn state_of(status: Status, placement: Option<&Placement>, outcome: Option<&String>) -> Result<State, String> {
     let placed = || placement.cloned().ok_or_else(|| format!("status {status} without a placement"));
-    let ended = || outcome.clone().ok_or_else(|| format!("status {status} without an outcome"));
+    let ended = || outcome.cloned().ok_or_else(|| format!("status {status} without an outcome"));
     Ok(match status {
         Status::Queued if placement.is_some() => return Err("status Queued with a placement".to_owned()),
         Status::Queued => State::Queued,
@@ -279,7 +279,7 @@ fn state_of(status: Status, placement: Option<&Placement>, outcome: Option<Strin
             State::Failed(serde_json::from_str::<Failure>(&text).map_err(|error| format!("outcome `{text}`: {error}"))?)
         }
         Status::Invalid => State::Invalid(ended()?),
-        Status::Killed => State::Killed(match outcome.as_deref() {
+        Status::Killed => State::Killed(match outcome.map(String::as_str) {
             None => KillProof::Gone,
             Some(CLIENT_LOST) => KillProof::ClientLost,
             Some(other) => return Err(format!("outcome `{other}`")),

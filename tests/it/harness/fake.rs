@@ -23,7 +23,6 @@ const SLOTS: u32 = 64;
 /// What was asked.
 #[derive(Debug, Clone, Default)]
 pub struct Asked {
-    pub method: String,
     /// Without the query.
     pub path: String,
     pub query: BTreeMap<String, String>,
@@ -250,12 +249,11 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    let target = words.nth(1)?.to_owned();
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let last = path.rsplit('/').next().unwrap_or_default().to_owned();
     let mut asked = Asked {
-        method,
         path: path.to_owned(),
         query: pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         assignment: last,

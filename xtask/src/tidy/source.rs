@@ -68,7 +68,11 @@ impl Source {
 
 fn is_test_file(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
-    path.starts_with("tests/") || path.contains("/tests/") || name == "tests.rs" || name.ends_with("_tests.rs")
+    path.starts_with("tests/")
+        || path.starts_with("fuzz/")
+        || path.contains("/tests/")
+        || name == "tests.rs"
+        || name.ends_with("_tests.rs")
 }
 
 /// Marks the item after each `#[cfg(test)]`, from the attribute to its closing brace or semicolon.

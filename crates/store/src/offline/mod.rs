@@ -60,7 +60,7 @@ impl Inspection {
         Ok(connection)
     }
 
-    fn failed(&self, query: &'static str) -> impl Fn(Cause) -> StoreError + use<> {
+    fn failed(query: &'static str) -> impl Fn(Cause) -> StoreError {
         move |cause| StoreError::Read { query, cause }
     }
 
@@ -76,7 +76,7 @@ impl Inspection {
     /// It cannot be read.
     pub async fn server_id(&mut self) -> Result<String, StoreError> {
         let id = sqlx::query_scalar("SELECT server_id FROM server WHERE one = 1").fetch_one(&mut self.connection).await;
-        id.map_err(Cause::from).map_err(self.failed("the server's id"))
+        id.map_err(Cause::from).map_err(Self::failed("the server's id"))
     }
 
     /// What SQLite itself finds wrong: broken pages, rows without the rows they belong to. Reads all of it.
@@ -84,7 +84,7 @@ impl Inspection {
     /// # Errors
     /// It cannot be read at all.
     pub async fn faults(&mut self) -> Result<Vec<String>, StoreError> {
-        self.find_faults().await.map_err(self.failed("the whole database"))
+        self.find_faults().await.map_err(Self::failed("the whole database"))
     }
 
     async fn find_faults(&mut self) -> Result<Vec<String>, Cause> {
@@ -103,7 +103,7 @@ impl Inspection {
     /// It cannot be read.
     pub async fn count(&mut self) -> Result<u64, StoreError> {
         let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM jobs").fetch_one(&mut self.connection).await;
-        let count = count.map_err(Cause::from).map_err(self.failed("the number of jobs"))?;
+        let count = count.map_err(Cause::from).map_err(Self::failed("the number of jobs"))?;
         Ok(count.unsigned_abs())
     }
 
@@ -112,7 +112,7 @@ impl Inspection {
     /// # Errors
     /// They cannot be read.
     pub async fn jobs_after(&mut self, after: JobId, limit: u32) -> Result<Vec<Inspected>, StoreError> {
-        self.read_after(after, limit).await.map_err(self.failed("jobs"))
+        self.read_after(after, limit).await.map_err(Self::failed("jobs"))
     }
 
     async fn read_after(&mut self, after: JobId, limit: u32) -> Result<Vec<Inspected>, Cause> {
@@ -154,7 +154,7 @@ impl Inspection {
         let mut needed = Vec::new();
         for keys in keys.chunks(read::KEYS) {
             let found = read::needed(&mut self.connection, keys).await;
-            needed.extend(found.map_err(self.failed("payload names"))?);
+            needed.extend(found.map_err(Self::failed("payload names"))?);
         }
         Ok(needed)
     }
@@ -167,7 +167,7 @@ impl Inspection {
         let mut known = Vec::new();
         for ids in ids.chunks(read::KEYS) {
             let found = read::known(&mut self.connection, ids).await;
-            known.extend(found.map_err(self.failed("assignments"))?);
+            known.extend(found.map_err(Self::failed("assignments"))?);
         }
         Ok(known)
     }

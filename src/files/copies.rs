@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
+use super::digest::hexadecimal;
 use sha2::{Digest, Sha256};
 
 /// How a copy shares the disk with its original.
@@ -97,5 +98,5 @@ pub fn digest(path: &Path) -> io::Result<(u64, String)> {
             }
         }
     }
-    Ok((bytes, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, hexadecimal(&digest.finalize())))
 }

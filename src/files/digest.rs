@@ -1,5 +1,6 @@
 //! What a directory holds, as one number: two are equal if the same files with the same contents are in them.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -20,9 +21,18 @@ pub async fn of_tree(dir: PathBuf, preface: String) -> io::Result<String> {
         let mut digest = Sha256::new();
         part(&mut digest, preface.as_bytes());
         add(&mut digest, &dir, "")?;
-        Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hexadecimal(&digest.finalize()))
     })
     .await
+}
+
+/// In hexadecimal digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// With its length before it, so that no two lists of parts run together to the same bytes.

@@ -104,7 +104,7 @@ mod armed {
         let unknown = || ArmError(text.to_owned());
         let armed = Armed {
             text: text.to_owned(),
-            point: name.parse().map_err(|_| unknown())?,
+            point: name.parse().map_err(|()| unknown())?,
             left: times.parse::<u32>().map_err(|_| unknown())?.into(),
         };
         // A process is armed once, before anything else runs in it.

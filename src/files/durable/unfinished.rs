@@ -73,13 +73,12 @@ static TOKEN: OnceLock<String> = OnceLock::new();
 /// A word that no other call of any process on this disk ever gets.
 pub(super) fn unique() -> io::Result<String> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let token = match TOKEN.get() {
-        Some(token) => token,
-        None => {
-            let mut random = [0; 8];
-            getrandom::fill(&mut random).map_err(io::Error::other)?;
-            TOKEN.get_or_init(|| format!("{:016x}", u64::from_be_bytes(random)))
-        }
+    let token = if let Some(token) = TOKEN.get() {
+        token
+    } else {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        TOKEN.get_or_init(|| format!("{:016x}", u64::from_be_bytes(random)))
     };
     Ok(format!("{token}-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
 }

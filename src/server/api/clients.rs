@@ -45,6 +45,7 @@ problems! {
 impl ClientsApi {
     /// The client machines, in the order of their names.
     #[oai(path = "/clients", method = "get", operation_id = "list_clients")]
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async functions")]
     async fn list(
         &self,
         /// Only clients of this service.
@@ -78,6 +79,7 @@ impl ClientsApi {
 
     /// One client machine.
     #[oai(path = "/clients/:name", method = "get", operation_id = "get_client")]
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async functions")]
     async fn client(
         &self,
         /// Its address, percent-encoded: `http%3A%2F%2F10.0.0.5%3A9000`.

@@ -78,6 +78,7 @@ async fn claim(target: &Path) -> Result<(), BackupError> {
 }
 
 /// Syncs everything and writes the manifest.
+#[expect(clippy::needless_pass_by_value, reason = "what was done is over with the manifest")]
 fn finish(target: &Path, done: Copied, server_id: String) -> Result<Manifest, BackupError> {
     let copy = target.join(Manifest::DATABASE);
     let failed = |source| BackupError::Write { path: target.to_owned(), source };

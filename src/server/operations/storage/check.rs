@@ -84,7 +84,9 @@ pub async fn check(
         };
         let Some(last) = jobs.last() else { break };
         after = last.id;
-        jobs.iter().for_each(|job| report.look_at(places, job, options.deep));
+        for job in &jobs {
+            report.look_at(places, job, options.deep);
+        }
         progress(report.jobs, total);
     }
     if options.live {

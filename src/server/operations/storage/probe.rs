@@ -28,9 +28,12 @@ pub enum StorageFault {
     Directory { path: PathBuf, source: std::io::Error },
 }
 
+/// An answer, and when it was found.
+type Found = (Instant, Result<(), Arc<StorageFault>>);
+
 /// The last answer. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Probe(Arc<Mutex<Option<(Instant, Result<(), Arc<StorageFault>>)>>>);
+pub struct Probe(Arc<Mutex<Option<Found>>>);
 
 impl Probe {
     /// Writes a row and a small file into each tree, unless that was done a moment ago.

@@ -8,6 +8,9 @@
 #![expect(clippy::unwrap_used, reason = "the harness is that of the tests")]
 #![expect(clippy::cast_precision_loss, reason = "counts of thousands become rates")]
 
+#[path = "../tests/it/harness/init.rs"]
+#[expect(dead_code, reason = "the tests' own")]
+mod init;
 #[path = "../tests/it/harness/process.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod process;

@@ -43,7 +43,7 @@ async fn ends_are_the_scripts_own(init: Init) {
         ("late-kill", &late, "kill -KILL $$"),
     ] {
         let script = format!("{}\n{end}", record.around(name, &gate.wait()));
-        let user = ids.len() as i64;
+        let user = i64::try_from(ids.len()).unwrap();
         ids.push(server.submit(Form::new(user).script(&script)).await);
     }
     said(&server, &record, &["+early-exit", "+early-kill", "+late-exit", "+late-kill"]).await;

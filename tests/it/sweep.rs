@@ -96,7 +96,9 @@ async fn a_sweep_takes_what_belongs_to_no_job_and_nothing_else() {
         orphans(&server, shard);
     }
     let strangers = [server.dir.join("payloads/00/lost+found"), server.dir.join("results/ff/notes.txt")];
-    strangers.iter().for_each(|path| std::fs::write(path, "not ours").unwrap());
+    for path in &strangers {
+        std::fs::write(path, "not ours").unwrap();
+    }
     server.start();
     left(&server, 7 + strangers.len()).await;
     assert!(strangers.iter().all(|path| path.exists()));

@@ -115,7 +115,10 @@ impl Shared {
             let goes_on = match (self.story)(&asked) {
                 Reply::Healthy => self.healthy(&asked, stream),
                 Reply::Json(status, value) => send(stream, &json_answer(status, &value)),
-                Reply::Raw(bytes) => send(stream, &bytes) && false,
+                Reply::Raw(bytes) => {
+                    send(stream, &bytes);
+                    false
+                }
                 Reply::Drip(bytes, pause) => self.drip(stream, &bytes, pause),
                 Reply::Endless(first, again) => self.endless(stream, &first, &again),
                 Reply::Silence => self.silence(stream),
@@ -162,6 +165,7 @@ impl Shared {
             if self.stop.load(Ordering::SeqCst) || !send(stream, &[*byte]) {
                 break;
             }
+            #[expect(clippy::disallowed_methods, reason = "a slow client is what this plays")]
             std::thread::sleep(pause);
         }
         false
@@ -269,7 +273,7 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
         let (name, value) = header.split_once(':').unwrap_or((header, ""));
         match name.to_lowercase().as_str() {
             "content-length" => length = value.trim().parse().ok()?,
-            "x-orchestrator-assignment" => asked.assignment = value.trim().to_owned(),
+            "x-orchestrator-assignment" => value.trim().clone_into(&mut asked.assignment),
             _ => {}
         }
     }

@@ -110,7 +110,6 @@ async fn a_removed_predecessors_client_ends_its_jobs() {
 }
 
 #[tokio::test]
-#[ignore = "red after the last merge: docs/known-limits.md"]
 async fn a_client_that_comes_back_smaller_ends_its_jobs_and_takes_what_fits_then() {
     let bed = Bed::new();
     let mut client = bed.client_with("client", &["--slots", "4", "--label", "gpu"]);

@@ -122,7 +122,6 @@ async fn a_quarantine_is_told_to_waiting_jobs_survives_a_restart_and_the_operato
 }
 
 #[tokio::test]
-#[ignore = "red after the last merge: docs/known-limits.md"]
 async fn after_the_cool_down_one_job_is_tried_and_its_good_end_lets_the_others_follow() {
     let bed = Bed::new();
     let broken = bed.client_with("broken", MANY);

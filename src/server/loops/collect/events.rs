@@ -95,7 +95,7 @@ impl Listener {
         let asked = Instant::now();
         let page = tokio::select! {
             page = client.events(&query) => page?,
-            () = self.member.doubted() => return Err(RoundError::Doubted),
+            () = self.member.interrupted() => return Err(RoundError::Interrupted),
         };
         if let Some(what) = page::nonsense(&query, &page) {
             self.start_over();

@@ -163,12 +163,13 @@ impl Fetch {
             }
         };
         CrashPoint::ResultsStored.passed();
-        let ended = Report::new(self.assignment, Event::Ended(end.clone()));
+        // Before the end frees a slot: a machine that is quarantined by it is not given one more job.
+        self.judge(&end).await?;
+        let ended = Report::new(self.assignment, Event::Ended(end));
         self.parts.store.apply(Report { note: Some(note), result_bytes: bytes, ..ended }).await?;
         CrashPoint::EndCommitted.passed();
         self.parts.wakes.dispatch.wake();
         self.parts.wakes.retention.wake();
-        self.judge(&end).await?;
         Ok(())
     }
 

@@ -55,9 +55,9 @@ enum RoundError {
     Remote(#[from] RemoteError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A delivery went wrong meanwhile: the client has to be met again.
-    #[error("the client is doubted")]
-    Doubted,
+    /// Something changed meanwhile: the client has to be met again, or waited for less long.
+    #[error("the wait was broken off")]
+    Interrupted,
 }
 
 impl Collect {
@@ -147,7 +147,7 @@ impl Loop for Collect {
                 self.member.heard(trouble).await?;
                 next
             }
-            Err(RoundError::Doubted) => Next::Again,
+            Err(RoundError::Interrupted) => Next::Again,
             Err(RoundError::Store(error)) => {
                 // What was heard may not be recorded: it is asked for again.
                 self.listener.start_over();

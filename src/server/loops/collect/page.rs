@@ -26,6 +26,9 @@ pub(super) fn nonsense(query: &EventsQuery, page: &EventPage) -> Option<String> 
     if !page.full && query.incarnation.as_ref() != Some(&page.incarnation) {
         return Some("it tells what is new in an incarnation that it was not asked about".to_owned());
     }
+    if page.trouble.as_ref().is_some_and(|word| !is_word(word)) {
+        return Some("its trouble is no word".to_owned());
+    }
     let mut last = if page.full { 0 } else { query.after };
     for event in &page.events {
         // A full page names attempts that wait, which have no number yet.
@@ -46,6 +49,11 @@ pub(super) fn nonsense(query: &EventsQuery, page: &EventPage) -> Option<String> 
         }
     }
     None
+}
+
+/// Whether it may be shown as a reason: short, and of letters, digits and hyphens.
+fn is_word(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn is_possible(end: &End) -> bool {
@@ -136,6 +144,7 @@ mod tests {
             strange(|page| page.journal = String::new()),
             strange(|page| page.journal = "x".repeat(1_000)),
             strange(|page| page.incarnation = "a b".to_owned()),
+            strange(|page| page.trouble = Some("disk-full\n".to_owned())),
         ] {
             assert!(nonsense(&query(7), &page).is_some(), "{page:?}");
         }

@@ -113,20 +113,32 @@ impl Belief {
 
     /// What dispatch goes by. A client that awaits its trial is ready for it.
     pub fn state(&self) -> ClientState {
+        if self.enlisted == Enlisted::Configured && !self.breaker.takes_work() {
+            ClientState::Quarantined
+        } else {
+            self.state_but_for_quarantine()
+        }
+    }
+
+    fn state_but_for_quarantine(&self) -> ClientState {
         match self.enlisted {
             Enlisted::Gone => return ClientState::Gone,
             Enlisted::Removed => return ClientState::Draining,
             Enlisted::Configured => {}
         }
-        if !self.breaker.takes_work() {
-            ClientState::Quarantined
-        } else if !self.heard_since_start {
+        if !self.heard_since_start {
             ClientState::Joining
         } else if self.contact.is_silent() || self.trouble.is_some() || self.setbacks.pause.is_some() {
             ClientState::Suspect
         } else {
             ClientState::Ready
         }
+    }
+
+    /// Whether a delivery that was not tried yet may go out. In quarantine the first that asks becomes the trial, and may
+    /// ask again.
+    pub fn admits(&mut self, assignment: AssignmentId) -> bool {
+        self.state_but_for_quarantine() == ClientState::Ready && self.breaker.admits(assignment)
     }
 
     /// Why it is in its state, in a few stable words; nothing for a client that takes any work.
@@ -238,5 +250,8 @@ mod tests {
         assert_eq!(pause, Duration::from_secs(620));
         belief.look(now + pause, |_| true);
         assert_eq!(seen(&belief), told(ClientState::Ready, "faults, awaits a trial job"));
+        let [trial, other] = [1, 2].map(|number| AssignmentId::from_random([number; 16]));
+        assert!(belief.admits(trial) && belief.admits(trial) && !belief.admits(other));
+        assert_eq!(seen(&belief), told(ClientState::Quarantined, "faults, a trial job is under way"));
     }
 }

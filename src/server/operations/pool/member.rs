@@ -43,8 +43,9 @@ pub struct Member {
     /// Jobs that a client which does not tell its slots is given at once.
     assumed_slots: u32,
     around: Surroundings,
-    /// Somebody doubts that the client answers: whoever waits for it had better ask again.
-    doubt: Wake,
+    /// Whoever waits for the client had better look again: somebody doubts that it answers, or the wait is longer than
+    /// what was just begun for it lasts.
+    interrupt: Wake,
     memory: Mutex<Memory>,
 }
 
@@ -86,7 +87,7 @@ impl Member {
             last_error: None,
             logged: HashSet::new(),
         };
-        Self { client, assumed_slots, around, doubt: Wake::default(), memory: Mutex::new(memory) }
+        Self { client, assumed_slots, around, interrupt: Wake::default(), memory: Mutex::new(memory) }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -99,9 +100,9 @@ impl Member {
         self.memory().speaker.clone()
     }
 
-    /// Resolves when somebody doubts that the client answers.
-    pub async fn doubted(&self) {
-        self.doubt.taken().await;
+    /// Resolves when a wait for the client's news has to be broken off.
+    pub async fn interrupted(&self) {
+        self.interrupt.taken().await;
     }
 
     /// Finds out what the client is. It is given work once it was heard too.
@@ -174,7 +175,7 @@ impl Member {
             }
         })
         .await?;
-        self.doubt.wake();
+        self.interrupt.wake();
         Ok(())
     }
 
@@ -239,8 +240,7 @@ impl Member {
     /// # Errors
     /// The store refuses.
     pub async fn admits(&self, assignment: AssignmentId) -> Result<bool, StoreError> {
-        self.change(|memory, _| memory.belief.state() == ClientState::Ready && memory.belief.breaker.admits(assignment))
-            .await
+        self.change(|memory, _| memory.belief.admits(assignment)).await
     }
 
     #[must_use]
@@ -312,8 +312,12 @@ impl Member {
     async fn change<T>(&self, change: impl FnOnce(&mut Memory, Instant) -> T) -> Result<T, StoreError> {
         let answer = {
             let mut memory = self.memory();
-            let before = memory.record.state;
-            let answer = change(&mut memory, Instant::now());
+            let now = Instant::now();
+            let (before, timed) = (memory.record.state, memory.belief.next_look(now).is_some());
+            let answer = change(&mut memory, now);
+            if !timed && memory.belief.next_look(now).is_some() {
+                self.interrupt.wake();
+            }
             memory.record.state = memory.belief.state();
             if memory.record.state != before {
                 memory.since = Instant::now();

@@ -9,10 +9,15 @@ use job_orchestrator::runtime::crash::CrashPoint;
 use nix::sys::signal::{Signal, kill};
 
 use crate::harness::caller::wait_for;
-use crate::harness::{Bed, ClientNode, Form, Gate, Record, ServerNode, child_named};
+use crate::harness::{Bed, ClientNode, Form, Gate, Record, ServerNode, child_named, example};
 
 /// What each of the jobs exits with.
 const EXITS: [i64; 3] = [0, 7, 3];
+
+/// One that asks often, so that what it has is soon forgotten on the client.
+fn server_of(bed: &Bed, client: &ClientNode) -> ServerNode {
+    bed.server_with(&format!("{}[server]\nlost_after_seconds = 8\n", example(&[client], "")), &[])
+}
 
 fn armed(bed: &Bed, point: CrashPoint) -> ClientNode {
     let mut client = bed.client_with("client", &["--slots", "4", "--kill-grace-seconds", "1"]);
@@ -43,7 +48,7 @@ async fn ends_as_its_script(server: &ServerNode, id: JobId, exit: i64, point: Cr
 async fn client_dies_on_a_jobs_way(point: CrashPoint) {
     let bed = Bed::new();
     let mut client = armed(&bed, point);
-    let server = bed.server(&[&client]);
+    let server = server_of(&bed, &client);
     let record = Record::new(&bed);
     let mut ids = Vec::new();
     for (number, exit) in EXITS.iter().enumerate() {
@@ -74,7 +79,7 @@ async fn forgets_all(client: &ClientNode, point: CrashPoint) {
 async fn client_dies_when_it_is_told_to_end_a_job(point: CrashPoint) {
     let bed = Bed::new();
     let mut client = armed(&bed, point);
-    let server = bed.server(&[&client]);
+    let server = server_of(&bed, &client);
     let gate = Gate::new(&bed, "gate");
     let id = server.submit(Form::new(1).script(&gate.wait())).await;
     server.reached(id, "Running").await;
@@ -99,7 +104,7 @@ async fn keeper_dies(point: CrashPoint) {
     let mut client = armed(&bed, point);
     let launcher = child_named(client.process.as_ref().unwrap().pid(), "jo-launcher");
     kill(launcher, Signal::SIGSTOP).unwrap();
-    let mut server = bed.server(&[&client]);
+    let mut server = server_of(&bed, &client);
     let record = Record::new(&bed);
     let id = server.submit(Form::new(1).script(&format!("{}\nexit 7", record.around("job", "")))).await;
     server.reached(id, "Submitted").await;

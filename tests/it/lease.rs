@@ -98,7 +98,6 @@ async fn attempt_with_a_lease_is_over_in_time_when_its_client_is_dead() {
 }
 
 #[tokio::test]
-#[ignore = "red after the last merge: docs/known-limits.md"]
 async fn attempt_with_a_lease_goes_on_as_long_as_it_is_asked_for() {
     let bed = Bed::new();
     let client = bed.client("client");

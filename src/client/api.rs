@@ -164,8 +164,16 @@ async fn events(client: Data<&Arc<Client>>, headers: &HeaderMap, query: Query<Ev
     Ok(Json(client.events(&query).await).into_response())
 }
 
+/// A refusal may come before the payload was read: then its connection is of no use to the next call.
 #[handler]
-async fn submit(client: Data<&Arc<Client>>, request: &Request, body: Body) -> Answer {
+async fn submit(client: Data<&Arc<Client>>, request: &Request, body: Body) -> Response {
+    match take(&client, request, body).await {
+        Ok(held) => Json(held).into_response(),
+        Err(refused) => refused.with_header(header::CONNECTION, "close").into_response(),
+    }
+}
+
+async fn take(client: &Arc<Client>, request: &Request, body: Body) -> Result<Held, Refused> {
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let bad_header = |name: &str| {
         Refused::new(StatusCode::BAD_REQUEST, "bad-upload", format!("the header {name} is missing or wrong"))
@@ -175,12 +183,12 @@ async fn submit(client: Data<&Arc<Client>>, request: &Request, body: Body) -> An
     if server.is_empty() {
         return Err(bad_header(SERVER_HEADER));
     }
-    check_server(&client, request.headers())?;
+    check_server(client, request.headers())?;
     let upload = Upload::new(text("content-type"), body.into_bytes_stream(), client.upload_limit());
     client.receive(assignment, server, upload.map_err(ReceiveError::from)?).await.inspect_err(|error| {
         tracing::warn!(%assignment, error = chain(error), "an assignment was refused");
     })?;
-    Ok(Json(Held { assignment }).into_response())
+    Ok(Held { assignment })
 }
 
 impl From<ReceiveError> for Refused {

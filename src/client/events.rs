@@ -33,15 +33,13 @@ impl Client {
     fn hear(self: &Arc<Self>, query: &EventsQuery) {
         self.acknowledged(query.acknowledged.min(query.after));
         let Some(heard) = query.page.and_then(|page| self.heard.received(page)) else { return };
-        let (has_leases, waits) = {
+        let (lease, waits) = {
             let attempts = self.attempts();
-            (attempts.shortest_lease().is_some(), attempts.awaits_confirmation())
+            (attempts.shortest_lease(), attempts.awaits_confirmation())
         };
-        if !has_leases {
-            return;
-        }
+        let Some(lease) = lease else { return };
         // Before anything is started: its keeper looks there first.
-        if let Err(error) = self.heard.tell_keepers(waits) {
+        if let Err(error) = self.heard.tell_keepers(lease, waits) {
             tracing::error!(error = chain(&error), "keepers cannot be told that the server is there");
             self.disk_failed(&error);
         }

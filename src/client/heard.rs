@@ -19,8 +19,9 @@ use super::record::BootId;
 
 /// Pages whose time is remembered; the server asks for one at a time.
 const PAGES: usize = 64;
-/// Keepers are told at most this often.
+/// Keepers are told at most this often, or of this part of the shortest lease.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+const TELL_PART: u32 = 16;
 
 #[derive(Debug)]
 pub struct Heard {
@@ -81,14 +82,15 @@ impl Heard {
         Some(page.last)
     }
 
-    /// Tells keepers of the last contact, where that is due or `at_once`. A small write in place, not worth a thread.
+    /// Tells keepers of the last contact, where that is due by the shortest `lease`, or `at_once`. A small write in place,
+    /// not worth a thread.
     ///
     /// # Errors
     /// The file system's: keepers then believe what they were told last, and stop early rather than late.
-    pub fn tell_keepers(&self, at_once: bool) -> io::Result<()> {
+    pub fn tell_keepers(&self, lease: Duration, at_once: bool) -> io::Result<()> {
         let mut state = self.state();
         let Some(contact) = state.contact else { return Ok(()) };
-        let is_due = state.told.is_none_or(|told| contact >= told.after(TELL_EVERY));
+        let is_due = state.told.is_none_or(|told| contact >= told.after(TELL_EVERY.min(lease / TELL_PART)));
         if is_due || (at_once && state.told != Some(contact)) {
             contact::write(&self.file, &self.boot, contact)?;
             state.told = Some(contact);

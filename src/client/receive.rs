@@ -53,7 +53,11 @@ impl ReceiveError {
     pub fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Disk(trouble) => Some(*trouble),
-            Self::Upload(UploadError::Full { source, .. } | UploadError::Store { source, .. }) => Trouble::of(source),
+            Self::Upload(
+                UploadError::Full { source, .. }
+                | UploadError::ReadOnly { source, .. }
+                | UploadError::Store { source, .. },
+            ) => Trouble::of(source),
             Self::Journal(error) | Self::Server(ServerError::Journal(error)) => error.trouble(),
             _ => None,
         }

@@ -40,7 +40,6 @@ async fn refused_assignment_does_not_come_late() {
 }
 
 #[tokio::test]
-#[ignore = "red after the last merge: docs/known-limits.md"]
 async fn kill_of_an_attempt_that_is_about_to_start_is_carried_out_by_the_next_incarnation() {
     let bed = Bed::new();
     let mut client = bed.client("client");

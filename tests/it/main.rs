@@ -7,8 +7,11 @@ mod backup;
 mod check;
 mod cli;
 mod client;
+mod client_disk;
 mod clocks;
 mod cluster_key;
+#[cfg(feature = "crash-points")]
+mod crash_client;
 #[cfg(feature = "crash-points")]
 mod crash_server;
 mod disk;

@@ -174,6 +174,16 @@ impl ClientNode {
         self.process = Some(process);
     }
 
+    /// From its next start on it, or a keeper of its jobs, dies at this crash point.
+    pub fn arm(&mut self, point: &str) {
+        self.env.push(("CRASH_AT".to_owned(), point.to_owned()));
+    }
+
+    /// From its next start on it does not die at a crash point.
+    pub fn disarm(&mut self) {
+        self.env.retain(|(name, _)| name != "CRASH_AT");
+    }
+
     pub fn kill(&mut self) {
         kill(&mut self.process);
     }

@@ -162,8 +162,10 @@ pub fn status(answer: &Answer, code: u16) -> String {
     serde_json::from_slice::<AttemptStatus>(&answer.body).unwrap().status
 }
 
+/// Waits for a directory, or for a file with something in it.
 pub async fn wait_for_file(path: PathBuf) {
-    wait_for(&format!("{} is there", path.display()), || path.exists().then_some(())).await;
+    let is_there = |found: &std::fs::Metadata| found.is_dir() || found.len() > 0;
+    wait_for(&format!("{} is there", path.display()), || path.metadata().ok().filter(is_there)).await;
 }
 
 /// Looks until `look` finds what it looks for.

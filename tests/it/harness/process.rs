@@ -102,13 +102,21 @@ fn ready_address(line: &str) -> Option<String> {
     message.ends_with(" is ready").then(|| line.get("address")?.as_str().map(str::to_owned))?
 }
 
-/// The child of a process that has this name.
+/// The child of a process that has this name, once it has.
 pub fn child_named(parent: u32, name: &str) -> Pid {
     let is_it = |pid: &i32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let above = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1).map(str::to_owned));
         stat.contains(&format!("({name})")) && above == Some(parent.to_string())
     };
-    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    Pid::from_raw(pids.into_iter().find(is_it).unwrap())
+    let start = Instant::now();
+    loop {
+        let entries = std::fs::read_dir("/proc").unwrap();
+        let mut pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        if let Some(pid) = pids.find(is_it) {
+            return Pid::from_raw(pid);
+        }
+        assert!(start.elapsed() < PATIENCE, "{parent} has no child named {name}");
+        std::thread::yield_now();
+    }
 }

@@ -81,7 +81,6 @@ fn keep_evidence(world: &World) -> PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "minutes; not run since the last merge: docs/known-limits.md"]
 async fn nothing_is_lost_and_nothing_runs_twice_unseen_whatever_dies() {
     nothing_breaks(OnContactLost::Finish, JOBS).await;
 }

@@ -1,6 +1,6 @@
 //! Real binaries, and everything that happens to them meanwhile: uploads, kills, cuts. Writes down what it did and saw.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,8 +17,6 @@ const CLIENTS: usize = 4;
 const SLOTS: usize = 6;
 const RUNS_PER_USER: usize = 2;
 const MAX_RUNS: usize = 20;
-/// Longer than any fault of a line; shorter than a long absence of a client.
-const LOST_AFTER: Duration = Duration::from_secs(3);
 /// Uploads at once.
 const UPLOADERS: usize = 4;
 /// Of the time with faults, the share in which jobs are uploaded.
@@ -26,8 +24,9 @@ const UPLOADING: f64 = 0.7;
 /// Between two questions to a client whether it is there, and how long each may take.
 const ASK: Duration = Duration::from_millis(200);
 const ANSWER: Duration = Duration::from_secs(1);
-/// After a client is back, its line is left alone until its server has met it again, for certain.
-const REUNION: Duration = Duration::from_secs(3);
+/// A client that is back is left alone until its server has met it again, for certain: the server's longest pause between
+/// two tries is 5 s. Else two absences would be one silence to the server.
+const REUNION: Duration = Duration::from_secs(6);
 
 /// How long and how much.
 #[derive(Debug, Clone)]
@@ -37,6 +36,36 @@ pub struct Course {
     pub time: Duration,
     pub seed: u64,
     pub on_contact_lost: OnContactLost,
+}
+
+/// How long what lasts, in milliseconds. `lost_after` is longer than any fault of a line, and shorter than a long absence
+/// of a client.
+struct Pace {
+    lost_after: Duration,
+    server_lives: Range<u64>,
+    long_absences: Range<u64>,
+    /// After so many lives of a server comes one that is long enough to declare a loss, whatever its pauses.
+    long_life: Option<(u32, Range<u64>)>,
+}
+
+impl Pace {
+    fn of(on_contact_lost: OnContactLost) -> Self {
+        match on_contact_lost {
+            OnContactLost::Finish => Self {
+                lost_after: Duration::from_secs(3),
+                server_lives: 2_000..5_000,
+                long_absences: 7_000..12_000,
+                long_life: None,
+            },
+            // So long that the restart of a server, on a busy machine, is not yet a reason to stop what runs.
+            OnContactLost::Stop => Self {
+                lost_after: Duration::from_secs(8),
+                server_lives: 2_000..5_000,
+                long_absences: 10_000..14_000,
+                long_life: Some((3, 11_000..14_000)),
+            },
+        }
+    }
 }
 
 /// What was done.
@@ -54,8 +83,8 @@ pub struct Deeds {
 pub struct Machine {
     pub node: Mutex<ClientNode>,
     pub line: Proxy,
-    /// Held by whoever does something to it: one fault at a time.
-    turn: tokio::sync::Mutex<()>,
+    /// Held by whoever does something to it: one fault at a time. When it was last back.
+    turn: tokio::sync::Mutex<Option<Instant>>,
 }
 
 pub struct World {
@@ -63,6 +92,7 @@ pub struct World {
     pub server: Mutex<ServerNode>,
     pub uplink: Proxy,
     pub course: Course,
+    pace: Pace,
     begun: Instant,
     drawer: Mutex<(Random, u32)>,
     pub notes: Mutex<Notes>,
@@ -104,7 +134,8 @@ impl World {
             Machine { node: Mutex::new(node), line, turn: tokio::sync::Mutex::default() }
         };
         let machines: Vec<_> = (0..CLIENTS).map(machine).collect();
-        let server = bed.steady_server(&config(&machines, course.on_contact_lost), &[]);
+        let pace = Pace::of(course.on_contact_lost);
+        let server = bed.steady_server(&config(&machines, course.on_contact_lost, pace.lost_after), &[]);
         let uplink = Proxy::to(&server.url);
         Self {
             machines,
@@ -114,6 +145,7 @@ impl World {
             drawer: Mutex::new((Random::new(course.seed, 0), 0)),
             notes: Mutex::default(),
             course,
+            pace,
             bed,
         }
     }
@@ -123,7 +155,7 @@ impl World {
             on_contact_lost: self.course.on_contact_lost,
             runs_per_user: RUNS_PER_USER,
             max_runs: MAX_RUNS,
-            lost_after_ms: i64::try_from(LOST_AFTER.as_millis()).unwrap(),
+            lost_after_ms: i64::try_from(self.pace.lost_after.as_millis()).unwrap(),
         }
     }
 
@@ -144,15 +176,13 @@ impl World {
     }
 }
 
-fn config(machines: &[Machine], on_contact_lost: OnContactLost) -> String {
+fn config(machines: &[Machine], on_contact_lost: OnContactLost, lost_after: Duration) -> String {
     let clients: Vec<_> = machines.iter().map(|machine| machine.line.url.as_str()).collect();
-    let stop = match on_contact_lost {
-        OnContactLost::Finish => "",
-        OnContactLost::Stop => "on_contact_lost = \"stop\"",
-    };
     format!(
-        "[server]\nlost_after_seconds = {}\n[service.example]\nclients = {clients:?}\nruns_per_user = {RUNS_PER_USER}\nmax_runs = {MAX_RUNS}\n{stop}\n",
-        LOST_AFTER.as_secs()
+        "[server]\nlost_after_seconds = {}\n[service.example]\nclients = {clients:?}\nruns_per_user = {RUNS_PER_USER}\n\
+         max_runs = {MAX_RUNS}\non_contact_lost = \"{}\"\n",
+        lost_after.as_secs(),
+        on_contact_lost.as_str()
     )
 }
 
@@ -215,8 +245,12 @@ async fn watch(world: Arc<World>, number: usize) {
 
 async fn kill_servers(world: Arc<World>) {
     let mut random = Random::new(world.course.seed, 1);
-    while !world.is_over() {
-        pass(Duration::from_millis(random.within(2_000..5_000))).await;
+    for life in 1.. {
+        if world.is_over() {
+            return;
+        }
+        let long = world.pace.long_life.as_ref().filter(|(every, _)| life % every == 0).map(|(_, range)| range);
+        pass(Duration::from_millis(random.within(long.unwrap_or(&world.pace.server_lives).clone()))).await;
         tokio::task::block_in_place(|| {
             let mut server = lock(&world.server);
             server.kill();
@@ -234,9 +268,10 @@ async fn kill_clients(world: Arc<World>) {
             return;
         }
         let is_long = random.percent(40);
-        let millis = if is_long { random.within(7_000..12_000) } else { random.within(0..800) };
+        let millis = if is_long { random.within(world.pace.long_absences.clone()) } else { random.within(0..800) };
         let is_refused = random.percent(60);
-        let turn = machine.turn.lock().await;
+        let mut turn = machine.turn.lock().await;
+        pass(turn.map_or(Duration::ZERO, |back: Instant| REUNION.saturating_sub(back.elapsed()))).await;
         let from = wall_ms();
         tokio::task::block_in_place(|| lock(&machine.node).kill());
         if is_refused {
@@ -251,15 +286,15 @@ async fn kill_clients(world: Arc<World>) {
             notes.deeds.client_kills += 1;
             notes.deeds.long_absences += u32::from(is_long);
         }
-        pass(Duration::from_millis(random.within(200..1_500))).await;
+        *turn = Some(Instant::now());
         drop(turn);
+        pass(Duration::from_millis(random.within(200..1_500))).await;
     }
 }
 
 /// Lines of clients that are there, and the one for uploads.
 async fn break_lines(world: Arc<World>) {
     let mut random = Random::new(world.course.seed, 3);
-    let mut met_again: HashMap<usize, Instant> = HashMap::new();
     while !world.is_over() {
         pass(Duration::from_millis(random.within(100..700))).await;
         let number = random.within(0..world.machines.len() as u64 + 1) as usize;
@@ -267,11 +302,8 @@ async fn break_lines(world: Arc<World>) {
             harm(&world, &world.uplink, &mut random).await;
             continue;
         };
-        let Ok(_turn) = machine.turn.try_lock() else {
-            met_again.insert(number, Instant::now() + REUNION);
-            continue;
-        };
-        if met_again.get(&number).is_none_or(|at| *at <= Instant::now()) {
+        let Ok(turn) = machine.turn.try_lock() else { continue };
+        if turn.is_none_or(|back| back.elapsed() >= REUNION) {
             harm(&world, &machine.line, &mut random).await;
         }
     }

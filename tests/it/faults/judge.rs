@@ -13,8 +13,13 @@ use super::plan::{Line, Plan, Said};
 
 /// From the end of a client's absence until no loss by it can be recorded any more: a call of the server's was under way.
 const UNDER_WAY_MS: i64 = 1_000;
+/// The same of an attempt that stopped by itself, which is heard once the client is met again: the server's longest pause
+/// between two tries, and a fetch.
+const MET_AGAIN_MS: i64 = 8_000;
 /// What separates the wall clocks of two processes' readings.
 const READING_MS: i64 = 50;
+/// The server's word for an attempt that ended without an end of its script.
+const CUT_OFF: &str = "cut off";
 /// A client that answers at least this often is there.
 const PRESENT_MS: i64 = 1_000;
 
@@ -57,15 +62,21 @@ pub struct Step {
     pub to: String,
     pub attempt: u32,
     pub client: String,
-    #[expect(dead_code, reason = "read by people, in the text of a complaint")]
     pub reason: String,
 }
 
 /// The downloaded zip's contents.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Results {
     pub input: String,
     pub result: String,
+}
+
+/// Without the input, which is long.
+impl fmt::Debug for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} and {} bytes of input", self.result, self.input.len())
+    }
 }
 
 /// A client that was killed: from then until it was ready again it did not answer.
@@ -255,14 +266,7 @@ impl<'a> Court<'a> {
             let Some(plan) = self.plans.get(job.token.as_str()) else { continue };
             match &job.results {
                 Some(results) if results.input == plan.input() && results.result == plan.result(job.attempt) => {}
-                Some(results) => found.push(format!(
-                    "the results of job {} ({}, attempt {}) say {:?}, and {} bytes of input",
-                    job.id,
-                    job.token,
-                    job.attempt,
-                    results.result,
-                    results.input.len()
-                )),
+                Some(_) => found.push(format!("the results of job {} are not its own: {job:?}", job.id)),
                 None => found.push(format!("job {} has no results: {job:?}", job.id)),
             }
         }
@@ -306,11 +310,16 @@ impl<'a> Court<'a> {
 
     /// The absence that explains a loss: the client was killed long enough before, and not back.
     fn absence(&self, loss: &Step) -> Option<usize> {
+        let Rules { on_contact_lost, lost_after_ms, .. } = self.history.rules;
         self.history.absences.iter().position(|absence| {
-            let silent = loss.at - absence.from;
-            absence.client == loss.client
-                && silent >= self.history.rules.lost_after_ms - READING_MS
-                && loss.at <= absence.until + UNDER_WAY_MS
+            let given_up =
+                loss.at - absence.from >= lost_after_ms - READING_MS && loss.at <= absence.until + UNDER_WAY_MS;
+            // At least as long as the client was away without its server's word, less the pause before the last one.
+            let stopped = on_contact_lost == OnContactLost::Stop
+                && loss.reason.starts_with(CUT_OFF)
+                && absence.until - absence.from >= lost_after_ms / 4
+                && (absence.until..=absence.until + MET_AGAIN_MS).contains(&loss.at);
+            absence.client == loss.client && (given_up || stopped)
         })
     }
 
@@ -325,7 +334,7 @@ impl<'a> Court<'a> {
                     Some(kill) if !seen.insert((job.id, kill)) => {
                         found.push(format!("job {} was lost twice by one kill: {job:?}", job.id));
                     }
-                    Some(_) if self.is_present(loss) => {
+                    Some(_) if !loss.reason.starts_with(CUT_OFF) && self.is_present(loss) => {
                         found.push(format!("job {}: {loss:?}, while its client answered", job.id));
                     }
                     Some(_) => {}

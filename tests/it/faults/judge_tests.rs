@@ -162,6 +162,30 @@ fn a_loss_without_a_kill_or_while_the_client_answers_is_found() {
 }
 
 #[test]
+fn an_attempt_that_stopped_by_itself_without_need_is_found() {
+    let stopped = |history: &mut History, at| {
+        let loss = &mut history.jobs[0].steps[3];
+        (loss.at, loss.reason) = (at, "cut off on the client".to_owned());
+        history.rules.on_contact_lost = OnContactLost::Stop;
+    };
+    // Heard of once the client is back.
+    assert_eq!(after(|history| stopped(history, 12_000)), []);
+    let both = [Rule::RepeatedOnlyWhenLost, Rule::LostOnlyWithItsClient];
+    assert_eq!(after(|history| stopped(history, 17_000)), both);
+    let short = |history: &mut History| {
+        stopped(history, 12_000);
+        history.absences[0].from = 8_000;
+    };
+    assert_eq!(after(short), both);
+    // Where attempts go on, none may be cut off.
+    let finish = |history: &mut History| {
+        stopped(history, 12_000);
+        history.rules.on_contact_lost = OnContactLost::Finish;
+    };
+    assert_eq!(after(finish), both);
+}
+
+#[test]
 fn two_losses_by_one_kill_are_found() {
     let twice = |history: &mut History| history.jobs[0].steps.insert(4, step(8_100, "Running", "Queued", 1));
     assert_eq!(after(twice), [Rule::LostOnlyWithItsClient]);

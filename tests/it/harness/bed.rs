@@ -194,7 +194,8 @@ impl ClientNode {
 
     /// Directories of attempts that it has not forgotten.
     pub fn attempts(&self) -> Vec<PathBuf> {
-        std::fs::read_dir(self.dir.join("jobs")).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        let entries = std::fs::read_dir(self.dir.join("jobs")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
     }
 
     /// Processes of its jobs, and their keepers: those that stand in its directories.

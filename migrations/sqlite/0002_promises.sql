@@ -6,3 +6,7 @@ ALTER TABLE jobs ADD COLUMN content_digest  TEXT;
 
 -- A repeated hand-in finds the job that it made before.
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (user_id, service, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+-- The stable word of a step's reason; the column `reason` has the same for people.
+ALTER TABLE history ADD COLUMN code TEXT;
+UPDATE history SET code = 'noted' WHERE reason IS NOT NULL;

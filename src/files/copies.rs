@@ -5,9 +5,6 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use super::digest::hexadecimal;
-use sha2::{Digest, Sha256};
-
 /// How a copy shares the disk with its original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sharing {
@@ -78,25 +75,4 @@ pub fn tree_bytes(path: &Path) -> io::Result<u64> {
 /// It is not there, or something could not be written.
 pub fn sync_disk(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(path)?)?)
-}
-
-/// The size of a file and the SHA-256 of its bytes in hexadecimal digits.
-///
-/// # Errors
-/// It cannot be read.
-pub fn digest(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; 256 * 1024];
-    let mut bytes = 0;
-    loop {
-        match io::Read::read(&mut file, &mut chunk)? {
-            0 => break,
-            read => {
-                digest.update(&chunk[..read]);
-                bytes += read as u64;
-            }
-        }
-    }
-    Ok((bytes, hexadecimal(&digest.finalize())))
 }

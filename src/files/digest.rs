@@ -1,4 +1,4 @@
-//! What a directory holds, as one number: two are equal if the same files with the same contents are in them.
+//! What a file or a directory holds, as one number: two are equal if the same files with the same contents are in them.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -26,8 +26,17 @@ pub async fn of_tree(dir: PathBuf, preface: String) -> io::Result<String> {
     .await
 }
 
-/// In hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+/// The size of a file and the SHA-256 of its bytes in hexadecimal digits. Blocking.
+///
+/// # Errors
+/// It cannot be read.
+pub fn of_file(path: &Path) -> io::Result<(u64, String)> {
+    let mut digest = Sha256::new();
+    let bytes = add_file(&mut digest, path)?;
+    Ok((bytes, hexadecimal(&digest.finalize())))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -51,17 +60,25 @@ fn add(digest: &mut Sha256, dir: &Path, prefix: &str) -> io::Result<()> {
             continue;
         }
         part(digest, name.as_bytes());
-        let mut file = File::open(entry.path())?;
-        digest.update(file.metadata()?.len().to_le_bytes());
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            match file.read(&mut chunk)? {
-                0 => break,
-                length => digest.update(&chunk[..length]),
-            }
-        }
+        digest.update(entry.metadata()?.len().to_le_bytes());
+        add_file(digest, &entry.path())?;
     }
     Ok(())
+}
+
+/// Says how many bytes it has.
+fn add_file(digest: &mut Sha256, path: &Path) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let mut chunk = vec![0; CHUNK];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut chunk)?;
+        if read == 0 {
+            return Ok(bytes);
+        }
+        digest.update(&chunk[..read]);
+        bytes += read as u64;
+    }
 }
 
 #[cfg(test)]

@@ -60,13 +60,13 @@ fn script(gate: &Gate, out: &str) -> Form {
     Form::new(1).script(&format!("{}\nprintf {out} > out.txt", gate.wait()))
 }
 
-/// Resolves when the job's history has a reason that begins so.
+/// Resolves when the job's history has a reason of this code.
 async fn explained(server: &ServerNode, id: JobId, word: &str) {
     server
         .until(&format!("the history of job {id} says {word}"), async || {
             let job = server.job(id).await.0;
-            let reasons = job["history"].as_array().unwrap().iter().filter_map(|step| step["reason"].as_str());
-            if reasons.clone().any(|reason| reason.starts_with(word)) { Ok(()) } else { Err(format!("{job:#}")) }
+            let reasons = job["history"].as_array().unwrap().iter().filter_map(|step| step["code"].as_str());
+            if reasons.clone().any(|code| code == word) { Ok(()) } else { Err(format!("{job:#}")) }
         })
         .await;
 }

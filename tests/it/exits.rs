@@ -1,7 +1,5 @@
 //! A script's end is its own, and nothing of a job is left, over the kill of its client: whoever inherits its processes.
 
-use std::path::PathBuf;
-
 use domain::JobId;
 
 use crate::harness::{Bed, ClientNode, Form, Gate, Init, Record, ServerNode, is_alive, zombies};
@@ -81,7 +79,7 @@ async fn nothing_outlives_a_terminated_job(init: Init) {
     );
     let (down, back) =
         (server.submit(Form::new(1).script(&script)).await, server.submit(Form::new(2).script(&script)).await);
-    let pids = pids(&server, &file, 4).await;
+    let pids = server.pids(&file, 4).await;
     client.kill();
     let terminate = format!("/terminate/{down}");
     let (answer, ()) = tokio::join!(server.post(&terminate), async {
@@ -102,17 +100,6 @@ async fn nothing_outlives_a_terminated_job(init: Init) {
     let living: Vec<_> = pids.iter().filter(|pid| is_alive(**pid)).collect();
     assert!(living.is_empty(), "{living:?} are left: {:#?}", client.processes_of_jobs());
     nothing_is_left(&server, &client, init).await;
-}
-
-/// The pids that scripts wrote down, one a line, once there are `count`.
-async fn pids(server: &ServerNode, file: &PathBuf, count: usize) -> Vec<u32> {
-    server
-        .until(&format!("{count} processes"), async || {
-            let text = std::fs::read_to_string(file).unwrap_or_default();
-            let pids: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
-            if pids.len() >= count { Ok(pids) } else { Err(text) }
-        })
-        .await
 }
 
 /// No process, no directory; and the zombies that this init leaves, if it is of that kind, were there to be fooled by.

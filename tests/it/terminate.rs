@@ -1,6 +1,6 @@
 //! A job that was told to end ends, with everything that it started, whatever happens meanwhile.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use domain::JobId;
 use nix::sys::signal::Signal;
@@ -30,17 +30,6 @@ async fn ask_for_end(server: &ServerNode, id: JobId) {
         answer = terminate(server, id) => panic!("ended at once: {answer:?}"),
         () = asked => {}
     }
-}
-
-/// The pids that a script wrote down, one a line, once there are `count`.
-async fn pids(server: &ServerNode, file: &Path, count: usize) -> Vec<u32> {
-    server
-        .until(&format!("{count} processes"), async || {
-            let text = std::fs::read_to_string(file).unwrap_or_default();
-            let pids: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
-            if pids.len() >= count { Ok(pids) } else { Err(text) }
-        })
-        .await
 }
 
 fn living(pids: &[u32]) -> Vec<PathBuf> {
@@ -78,7 +67,7 @@ async fn a_running_job_ends_with_every_process_it_started() {
         file = file.display(),
     );
     let id = server.submit(Form::new(1).script(&script)).await;
-    let pids = pids(&server, &file, 4).await;
+    let pids = server.pids(&file, 4).await;
     assert_eq!(living(&pids).len(), 4);
     let answer = terminate(&server, id).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -174,7 +163,7 @@ async fn a_request_made_while_the_client_is_down_is_carried_out_once_it_is_back(
     let file = bed.path().join("pids");
     let id = server.submit(Form::new(1).script(&format!("echo $$ >> {}\nsleep 60", file.display()))).await;
     server.reached(id, "Running").await;
-    let pids = pids(&server, &file, 1).await;
+    let pids = server.pids(&file, 1).await;
     client.kill();
     ask_for_end(&server, id).await;
     assert_eq!(living(&pids).len(), 1);

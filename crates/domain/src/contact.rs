@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 /// A service's choice for its attempts on a client that is cut off from the server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnContactLost {
     /// The attempt goes on and may deliver; once it was given up for lost it may overlap its one successor.
     #[default]
@@ -27,15 +24,6 @@ impl OnContactLost {
         match self {
             Self::Finish => None,
             Self::Stop => Some(lost_after.saturating_sub(STOP_MARGIN.1.max(lost_after / STOP_MARGIN.0))),
-        }
-    }
-
-    /// The word that files and environments use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Finish => "finish",
-            Self::Stop => "stop",
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod reason;
 pub mod retry;
 pub mod schedule;
+pub mod step;
 pub mod transition;
 
 pub use breaker::Breaker;
@@ -30,4 +31,5 @@ pub use job::{JobRequest, KillProof, Placement, Progress, State, Status};
 pub use labels::{Labels, Requires};
 pub use limits::{Limits, Slots, Walltime};
 pub use reason::WaitReason;
+pub use step::StepReason;
 pub use transition::transition;

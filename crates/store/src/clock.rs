@@ -44,11 +44,6 @@ impl Clock {
         Moment { monotonic, time: UnixMillis(self.wall.0.saturating_add(monotonic)) }
     }
 
-    /// How far the wall clock was set ahead (positive) or back since the store was opened, in milliseconds.
-    pub(crate) fn wall_was_set_by(self) -> i64 {
-        UnixMillis::wall().0.saturating_sub(self.moment().time.0)
-    }
-
     pub(crate) fn elapsed(self, since: Since) -> Duration {
         Duration::from_millis(u64::try_from(self.monotonic().saturating_sub(since.0)).unwrap_or(0))
     }

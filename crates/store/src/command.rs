@@ -1,6 +1,8 @@
 //! What the writer is asked, and what it answers.
 
-use domain::{AssignmentId, ClientName, ClientRecord, ClientState, Event, JobId, JobRequest, Placement, Status};
+use domain::{
+    AssignmentId, ClientName, ClientRecord, ClientState, Event, JobId, JobRequest, Placement, Status, StepReason,
+};
 use tokio::sync::oneshot;
 
 use crate::error::Cause;
@@ -78,8 +80,8 @@ pub struct Report {
     pub assignment: AssignmentId,
     /// `Assigned`, `KillRequested` and `Expired` are no reports: they have calls of their own and are stale here.
     pub event: Event,
-    /// For people: the reason in the history.
-    pub note: Option<String>,
+    /// What the history says of it.
+    pub reason: Option<StepReason>,
     /// With `Ended`: size of the result that is stored durably, if there is one.
     pub result_bytes: Option<u64>,
     /// With `Delivered`: the number that a predecessor's client gave the attempt.
@@ -89,7 +91,13 @@ pub struct Report {
 impl Report {
     #[must_use]
     pub fn new(assignment: AssignmentId, event: Event) -> Self {
-        Self { assignment, event, note: None, result_bytes: None, client_number: None }
+        Self { assignment, event, reason: None, result_bytes: None, client_number: None }
+    }
+
+    /// A report with what the history shall say of it.
+    #[must_use]
+    pub fn because(assignment: AssignmentId, event: Event, reason: StepReason) -> Self {
+        Self { reason: Some(reason), ..Self::new(assignment, event) }
     }
 }
 

@@ -34,7 +34,9 @@ pub use error::{Cause, StoreError};
 pub use ledger::{ActiveAssignment, ClientWork, LedgerDump};
 pub use open::StoreOptions;
 pub use read::JobFilter;
-pub use row::{ContentDigest, ContentDigestError, HandIn, HistoryRow, JobRow, KillMark, PayloadKey, PayloadKeyError};
+pub use row::{
+    ContentDigest, ContentDigestError, HandIn, HistoryRow, JobRow, KillMark, PayloadKey, PayloadKeyError, Told,
+};
 pub use writer::WriterTask;
 
 use clock::Clock;
@@ -212,13 +214,6 @@ impl Store {
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         self.shared.clock.moment().time
-    }
-
-    /// How far the wall clock was set ahead (positive) or back since the store was opened, in milliseconds. Rows do not
-    /// follow it before the next start.
-    #[must_use]
-    pub fn wall_clock_was_set_by(&self) -> i64 {
-        self.shared.clock.wall_was_set_by()
     }
 
     /// How long it is until the next job has rested enough after a loss; a decision should be made then.

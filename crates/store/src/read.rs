@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use crate::Store;
 use crate::clock::UnixMillis;
 use crate::error::{Cause, StoreError};
-use crate::row::{HistoryRow, JOB_COLUMNS, JobRow, PayloadKey, read_history, read_job};
+use crate::row::{HISTORY_COLUMNS, HistoryRow, JOB_COLUMNS, JobRow, PayloadKey, read_history, read_job};
 use crate::writer::jobs_where;
 
 /// Which jobs a list shows: all that pass every filter that is set.
@@ -86,9 +86,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read, or a row makes no sense.
     pub async fn history(&self, id: JobId) -> Result<Vec<HistoryRow>, StoreError> {
-        let query = "SELECT job, seq, at, from_status, to_status, attempt, client, reason \
-                     FROM history WHERE job = $1 ORDER BY seq";
-        let rows = sqlx::query(query).bind(id.0).fetch_all(&self.readers).await;
+        let query = format!("SELECT {HISTORY_COLUMNS} FROM history WHERE job = $1 ORDER BY seq");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.0).fetch_all(&self.readers).await;
         let rows = rows.map_err(Cause::from).and_then(|rows| rows.iter().map(read_history).collect());
         rows.map_err(self.reading("a job's history"))
     }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use domain::{
     AssignmentId, ClientName, ClientRecord, Failure, IdempotencyKey, JobId, JobRequest, KillProof, Placement, Progress,
-    Slots, State, Status, UserId, Walltime,
+    Slots, State, Status, StepReason, UserId, Walltime,
 };
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -140,7 +140,22 @@ pub struct HistoryRow {
     pub to: Status,
     pub attempt: u32,
     pub client: Option<ClientName>,
-    pub reason: Option<String>,
+    pub reason: Option<Told>,
+}
+
+/// The reason of a step as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// A word of [`StepReason::code`], or `noted` where the first version of this program wrote it.
+    pub code: String,
+    /// The same for people.
+    pub text: String,
+}
+
+impl From<&StepReason> for Told {
+    fn from(reason: &StepReason) -> Self {
+        Self { code: reason.code().to_owned(), text: reason.to_string() }
+    }
 }
 
 /// What [`read_job`] expects, in its order.
@@ -301,7 +316,9 @@ pub(crate) fn outcome_of(state: &State) -> Option<String> {
     }
 }
 
-/// Expects job, seq, at, from_status, to_status, attempt, client, reason.
+/// What [`read_history`] expects, in its order.
+pub(crate) const HISTORY_COLUMNS: &str = "job, seq, at, from_status, to_status, attempt, client, code, reason";
+
 pub(crate) fn read_history(row: &SqliteRow) -> Result<HistoryRow, Cause> {
     let job = JobId(row.try_get(0)?);
     let mut columns = Columns { row, next: 1, subject: format!("the history of job {job}") };
@@ -313,7 +330,11 @@ pub(crate) fn read_history(row: &SqliteRow) -> Result<HistoryRow, Cause> {
         to: columns.parsed()?,
         attempt: columns.number()?,
         client: columns.optional_parsed()?,
-        reason: columns.raw()?,
+        reason: match (columns.raw()?, columns.raw()?) {
+            (Some(code), Some(text)) => Some(Told { code, text }),
+            (None, None) => None,
+            _ => return Err(Cause::damaged(&columns.subject, &"half a reason")),
+        },
     })
 }
 

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::{AssignmentId, Event, Status};
+use domain::{AssignmentId, Event, Status, StepReason};
 use store::{ActiveAssignment, ClientWork, Report, StoreError};
 
 use self::delivery::{Delivery, Kill};
@@ -130,15 +130,14 @@ impl Deliver {
     async fn put_back_unsent(&self, work: &ClientWork) -> Result<bool, StoreError> {
         let mut reports = Vec::new();
         for item in processing(work).filter(|item| !self.was_sent(item.assignment)) {
-            let note = if item.kill_requested {
-                "ended before it was sent"
+            let reason = if item.kill_requested {
+                StepReason::EndedUnsent
             } else if self.member.admits(item.assignment).await? {
                 continue;
             } else {
-                "the client takes no work now; nothing was sent"
+                StepReason::ClientNotReady
             };
-            let report = Report::new(item.assignment, Event::NotDelivered);
-            reports.push(Report { note: Some(note.to_owned()), ..report });
+            reports.push(Report::because(item.assignment, Event::NotDelivered, reason));
         }
         if reports.is_empty() {
             return Ok(false);

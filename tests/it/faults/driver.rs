@@ -178,11 +178,14 @@ impl World {
 
 fn config(machines: &[Machine], on_contact_lost: OnContactLost, lost_after: Duration) -> String {
     let clients: Vec<_> = machines.iter().map(|machine| machine.line.url.as_str()).collect();
+    let on_contact_lost = match on_contact_lost {
+        OnContactLost::Finish => "finish",
+        OnContactLost::Stop => "stop",
+    };
     format!(
         "[server]\nlost_after_seconds = {}\n[service.example]\nclients = {clients:?}\nruns_per_user = {RUNS_PER_USER}\n\
-         max_runs = {MAX_RUNS}\non_contact_lost = \"{}\"\n",
-        lost_after.as_secs(),
-        on_contact_lost.as_str()
+         max_runs = {MAX_RUNS}\non_contact_lost = \"{on_contact_lost}\"\n",
+        lost_after.as_secs()
     )
 }
 

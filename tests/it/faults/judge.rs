@@ -19,7 +19,7 @@ const MET_AGAIN_MS: i64 = 8_000;
 /// What separates the wall clocks of two processes' readings.
 const READING_MS: i64 = 50;
 /// The server's word for an attempt that ended without an end of its script.
-const CUT_OFF: &str = "cut off";
+const CUT_OFF: &str = "cut-off";
 /// A client that answers at least this often is there.
 const PRESENT_MS: i64 = 1_000;
 
@@ -62,7 +62,7 @@ pub struct Step {
     pub to: String,
     pub attempt: u32,
     pub client: String,
-    pub reason: String,
+    pub code: String,
 }
 
 /// The downloaded zip's contents.
@@ -316,7 +316,7 @@ impl<'a> Court<'a> {
                 loss.at - absence.from >= lost_after_ms - READING_MS && loss.at <= absence.until + UNDER_WAY_MS;
             // At least as long as the client was away without its server's word, less the pause before the last one.
             let stopped = on_contact_lost == OnContactLost::Stop
-                && loss.reason.starts_with(CUT_OFF)
+                && loss.code == CUT_OFF
                 && absence.until - absence.from >= lost_after_ms / 4
                 && (absence.until..=absence.until + MET_AGAIN_MS).contains(&loss.at);
             absence.client == loss.client && (given_up || stopped)
@@ -334,7 +334,7 @@ impl<'a> Court<'a> {
                     Some(kill) if !seen.insert((job.id, kill)) => {
                         found.push(format!("job {} was lost twice by one kill: {job:?}", job.id));
                     }
-                    Some(_) if !loss.reason.starts_with(CUT_OFF) && self.is_present(loss) => {
+                    Some(_) if loss.code != CUT_OFF && self.is_present(loss) => {
                         found.push(format!("job {}: {loss:?}, while its client answered", job.id));
                     }
                     Some(_) => {}

@@ -56,7 +56,7 @@ fn job(id: i64, status: &str, attempt: u32, plan: &Plan) -> Job {
 
 fn step(at: i64, from: &str, to: &str, attempt: u32) -> Step {
     let [from, to, client] = [from, to, CLIENT].map(str::to_owned);
-    Step { at, from, to, attempt, client, reason: String::new() }
+    Step { at, from, to, attempt, client, code: String::new() }
 }
 
 fn line(plan: &Plan, attempt: u32, said: Said) -> Line {
@@ -165,7 +165,7 @@ fn a_loss_without_a_kill_or_while_the_client_answers_is_found() {
 fn an_attempt_that_stopped_by_itself_without_need_is_found() {
     let stopped = |history: &mut History, at| {
         let loss = &mut history.jobs[0].steps[3];
-        (loss.at, loss.reason) = (at, "cut off on the client".to_owned());
+        (loss.at, loss.code) = (at, "cut-off".to_owned());
         history.rules.on_contact_lost = OnContactLost::Stop;
     };
     // Heard of once the client is back.

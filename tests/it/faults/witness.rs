@@ -104,7 +104,7 @@ fn job(told: &Value) -> Job {
             to: text(&step["to"]),
             attempt: step["attempt"].as_u64().unwrap() as u32,
             client: text(&step["client"]),
-            reason: text(&step["reason"]),
+            code: text(&step["code"]),
         }
     });
     Job {

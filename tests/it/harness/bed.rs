@@ -309,6 +309,16 @@ impl ServerNode {
         }
     }
 
+    /// The pids that scripts wrote down, one a line, once there are `count`.
+    pub async fn pids(&self, file: &Path, count: usize) -> Vec<u32> {
+        self.until(&format!("{count} processes"), async || {
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            let pids: Vec<u32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+            if pids.len() >= count { Ok(pids) } else { Err(text) }
+        })
+        .await
+    }
+
     /// The zip of a completed job.
     pub async fn download(&self, id: JobId) -> Answer {
         let answer = self.get(&format!("/download/{id}")).await;

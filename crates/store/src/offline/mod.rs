@@ -12,7 +12,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use crate::error::{Cause, StoreError};
 use crate::open::{self, BUSY_TIMEOUT};
 use crate::read;
-use crate::row::{JOB_COLUMNS, JobRow, PayloadKey, read_history, read_job};
+use crate::row::{HISTORY_COLUMNS, JOB_COLUMNS, JobRow, PayloadKey, read_history, read_job};
 
 pub use copies::{Successor, copy, flatten, succeed};
 
@@ -125,9 +125,9 @@ impl Inspection {
             jobs.push(Inspected { id, row: read_job(row).map_err(|cause| cause.to_string()), contradictions: vec![] });
         }
         let Some(last) = jobs.last().map(|job| job.id) else { return Ok(jobs) };
-        let query = "SELECT job, seq, at, from_status, to_status, attempt, client, reason \
-                     FROM history WHERE job > $1 AND job <= $2 ORDER BY job, seq";
-        let rows = sqlx::query(query).bind(after.0).bind(last.0).fetch_all(&mut self.connection).await?;
+        let query = format!("SELECT {HISTORY_COLUMNS} FROM history WHERE job > $1 AND job <= $2 ORDER BY job, seq");
+        let rows =
+            sqlx::query(sqlx::AssertSqlSafe(query)).bind(after.0).bind(last.0).fetch_all(&mut self.connection).await?;
         let mut steps = rows.iter().peekable();
         for job in &mut jobs {
             let mut own = Vec::new();

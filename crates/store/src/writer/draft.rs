@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use domain::{
     AssignmentId, ClientName, ClientRecord, Event, IdempotencyKey, JobId, JobRequest, Progress, ServiceName, State,
-    Status, UserId, transition,
+    Status, StepReason, UserId, transition,
 };
 
 use super::assign::Taken;
 use crate::clock::UnixMillis;
 use crate::command::{Accepted, Applied, Command, KillOrder, KillRequest, NewJob, Report};
 use crate::ledger::{Change, Ledger};
-use crate::row::{ContentDigest, HandIn, HistoryRow, JobRow, KillMark};
+use crate::row::{ContentDigest, HandIn, HistoryRow, JobRow, KillMark, Told};
 
 /// What a transaction has to write.
 #[derive(Debug)]
@@ -160,7 +160,7 @@ impl<'a> Draft<'a> {
         if own_call || current.is_none_or(|placement| placement.assignment != report.assignment) {
             return Applied::Stale;
         }
-        let Some((from, to)) = self.step(job, &report.event, report.note.clone()) else { return Applied::Stale };
+        let Some((from, to)) = self.step(job, &report.event, report.reason.as_ref()) else { return Applied::Stale };
         if let (Event::Ended(_), Some(change)) = (&report.event, self.jobs.get_mut(&job)) {
             change.now.result_bytes = report.result_bytes;
         }
@@ -176,8 +176,8 @@ impl<'a> Draft<'a> {
             return KillRequest::AlreadyFinal(row.status());
         }
         let placed = row.placement.clone();
-        let reason = format!("end requested by {}", order.by);
-        let applied = self.step(order.job, &Event::KillRequested, Some(reason)).is_some();
+        let reason = StepReason::EndRequested { by: order.by.clone() };
+        let applied = self.step(order.job, &Event::KillRequested, Some(&reason)).is_some();
         if let (true, Some(change)) = (applied, self.jobs.get_mut(&order.job)) {
             change.now.kill = Some(KillMark { at: self.now, by: order.by.clone() });
         }
@@ -189,7 +189,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Lets the domain decide what `event` makes of the job, and notes it. `None`: it makes nothing of it.
-    pub(super) fn step(&mut self, job: JobId, event: &Event, reason: Option<String>) -> Option<(Status, Status)> {
+    pub(super) fn step(&mut self, job: JobId, event: &Event, reason: Option<&StepReason>) -> Option<(Status, Status)> {
         let row = &mut self.jobs.get_mut(&job)?.now;
         let progress = transition(&row.progress, event)?;
         let from = row.status();
@@ -217,7 +217,7 @@ impl<'a> Draft<'a> {
             to,
             attempt: row.progress.attempt,
             client: entered.or(left).map(|placement| placement.client),
-            reason,
+            reason: reason.map(Told::from),
         });
         Some((from, to))
     }

@@ -194,7 +194,7 @@ fn push_integer(tuple: &mut Separated<'_, Sqlite, &'static str>, value: Option<i
 
 async fn insert_history(connection: &mut SqliteConnection, history: &[HistoryRow]) -> Result<(), Cause> {
     let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO history (job, seq, at, from_status, to_status, attempt, client, reason) ",
+        "INSERT INTO history (job, seq, at, from_status, to_status, attempt, client, code, reason) ",
     );
     query.push_values(history, |mut tuple, row| {
         tuple
@@ -203,7 +203,9 @@ async fn insert_history(connection: &mut SqliteConnection, history: &[HistoryRow
             .push_bind(row.at.0)
             .push_bind(row.from.map(domain::Status::as_str));
         tuple.push_bind(row.to.as_str()).push_bind(row.attempt);
-        tuple.push_bind(row.client.as_ref().map(ToString::to_string)).push_bind(row.reason.clone());
+        tuple.push_bind(row.client.as_ref().map(ToString::to_string));
+        let reason = row.reason.as_ref();
+        tuple.push_bind(reason.map(|told| told.code.clone())).push_bind(reason.map(|told| told.text.clone()));
     });
     query.build().persistent(history.len() <= KEPT).execute(&mut *connection).await?;
     Ok(())

@@ -107,3 +107,19 @@ async fn a_database_of_a_newer_program_is_refused() {
     let Err(error) = Store::open(StoreOptions { path, readers: 1 }).await else { panic!("opened") };
     assert!(matches!(error.cause(), Cause::Migration(_)), "{error:?}");
 }
+
+/// A database as the first version of this program left it: its reasons have no codes.
+#[tokio::test]
+async fn a_reason_of_the_first_version_is_told_as_noted() {
+    let house = House::with(limits(9, 9), &[4]).await;
+    let id = house.accept(1).await;
+    house.store.request_kill(id, "somebody".to_owned()).await.unwrap();
+    let migration = include_str!("../../../../migrations/sqlite/0002_promises.sql");
+    let (_, filled) = migration.split_once("UPDATE history").unwrap();
+    house.meddle("UPDATE history SET code = NULL").await;
+    let mut raw = house.raw().await;
+    sqlx::query(sqlx::AssertSqlSafe(format!("UPDATE history{filled}"))).execute(&mut raw).await.unwrap();
+    let reasons: Vec<_> = house.store.history(id).await.unwrap().into_iter().map(|step| step.reason).collect();
+    let told = store::Told { code: "noted".to_owned(), text: "end requested by somebody".to_owned() };
+    assert_eq!(reasons, [None, Some(told)]);
+}

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
-use domain::{End, Event, Failure, JobId, State, Status};
-use store::{Applied, Cause, JobFilter, Report};
+use domain::{End, Event, Failure, JobId, State, Status, StepReason};
+use store::{Applied, Cause, JobFilter, Report, Told};
 use tokio::task::JoinSet;
 
 use crate::harness::{House, job, limits, user};
@@ -75,7 +75,7 @@ async fn every_step_of_a_life_is_in_the_history_in_order() {
     let assignment = house.assign(id, 0).await.unwrap();
     // One transaction with several steps of one job.
     let mut ended = Report::new(assignment, Event::Ended(End::Exit(3)));
-    ended.note = Some("it said so".to_owned());
+    ended.reason = Some(StepReason::Ran { duration_ms: 7 });
     ended.result_bytes = Some(1 << 40);
     let steps = [Event::Delivered, Event::Started].map(|event| Report::new(assignment, event));
     let applied = house.store.apply_all(steps.into_iter().chain([ended]).collect()).await.unwrap();
@@ -97,7 +97,8 @@ async fn every_step_of_a_life_is_in_the_history_in_order() {
             (5, Some(Running), Failed, 1)
         ]
     );
-    assert_eq!(history[4].reason.as_deref(), Some("it said so"));
+    let told = Told { code: "ran".to_owned(), text: "7 ms on the client".to_owned() };
+    assert_eq!((&history[3].reason, &history[4].reason), (&None, &Some(told)));
     assert_eq!(history[4].client.as_ref().unwrap().as_str(), "c0");
     house.assert_agrees().await;
 }

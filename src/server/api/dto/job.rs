@@ -83,6 +83,10 @@ pub struct HistoryDto {
     pub attempt: u32,
     #[oai(skip_serializing_if_is_none)]
     pub client: Option<String>,
+    /// A stable word for why, such as `cut-off` or `client-lost`; missing where the step says it all.
+    #[oai(skip_serializing_if_is_none)]
+    pub code: Option<String>,
+    /// The same for a person.
     #[oai(skip_serializing_if_is_none)]
     pub reason: Option<String>,
 }
@@ -181,13 +185,15 @@ impl OutcomeDto {
 
 impl HistoryDto {
     fn new(row: HistoryRow) -> Self {
+        let (code, reason) = row.reason.map(|told| (told.code, told.text)).unzip();
         Self {
             at: time(row.at),
             from: row.from.map(|status| status.to_string()),
             to: row.to.to_string(),
             attempt: row.attempt,
             client: row.client.map(|client| client.to_string()),
-            reason: row.reason,
+            code,
+            reason,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::breaker::Sign;
-use domain::{AssignmentId, Event, Status};
+use domain::{AssignmentId, Event, Status, StepReason};
 use store::{ActiveAssignment, Report, StoreError};
 use tokio::sync::Semaphore;
 
@@ -174,8 +174,7 @@ impl Listener {
             if !may_overlap {
                 self.missing.entry(item.assignment).or_insert_with(Instant::now);
             }
-            let note = Some("the client no longer knows it".to_owned());
-            changes.push(Report { note, ..Report::new(item.assignment, event) });
+            changes.push(Report::because(item.assignment, event, StepReason::UnknownToClient));
         }
         self.record_losses(changes, is_loss).await
     }
@@ -185,10 +184,8 @@ impl Listener {
         let lost_after = self.parts.settings.lost_after;
         self.missing.retain(|assignment, _| believed.iter().any(|item| item.assignment == *assignment));
         let gone = self.missing.extract_if(|_, since| since.elapsed() >= lost_after);
-        let note = || Some("the client no longer knows it".to_owned());
-        let changes: Vec<_> = gone
-            .map(|(assignment, _)| Report { note: note(), ..Report::new(assignment, Event::DeclaredLost) })
-            .collect();
+        let lost = |(assignment, _)| Report::because(assignment, Event::DeclaredLost, StepReason::UnknownToClient);
+        let changes: Vec<_> = gone.map(lost).collect();
         let is_loss = !changes.is_empty();
         self.record_losses(changes, is_loss).await
     }

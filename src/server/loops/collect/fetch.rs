@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::breaker::Sign;
-use domain::{AssignmentId, End, Event};
+use domain::{AssignmentId, End, Event, StepReason};
 use store::{Report, StoreError};
 use tokio::sync::Semaphore;
 
@@ -35,8 +35,6 @@ const OWN_DISK: Duration = Duration::from_secs(5);
 /// Answers that came whole and are not the results, after which the attempt is lost. Answers that do not come whole are
 /// asked for again as long as a client may be silent: a bad link heals.
 pub(super) const MOST_UNUSABLE: u32 = 4;
-/// The beginning of the reason of an attempt whose results the client does not hand over.
-pub(super) const UNUSABLE: &str = "results-unusable";
 
 pub(super) struct Fetch {
     pub parts: Parts,
@@ -92,14 +90,13 @@ impl FetchError {
         if self.is_remote() { Duration::MAX } else { OWN_DISK }
     }
 
-    /// For people, with a stable word where somebody can act on it.
-    pub(super) fn note(&self) -> String {
+    /// What the history says of a job whose results are not here yet.
+    pub(super) fn reason(&self) -> StepReason {
         match self {
-            Self::Store(error) if error.kind() == ErrorKind::StorageFull => {
-                "storage-full: the server has no room for the results, which wait on the client".to_owned()
-            }
-            Self::Store(error) => format!("storage-failing: the results wait on the client: {error}"),
-            error => error.to_string(),
+            Self::Store(error) if error.kind() == ErrorKind::StorageFull => StepReason::StorageFull,
+            Self::Store(error) => StepReason::StorageFailing { error: error.to_string() },
+            Self::Unusable(error) => StepReason::ResultsUnusable { error: error.clone() },
+            Self::Remote(_) | Self::Record(_) => StepReason::ResultsMissing { error: self.to_string() },
         }
     }
 }
@@ -153,20 +150,19 @@ impl Fetch {
     }
 
     async fn once(&self) -> Result<(), FetchError> {
-        let (end, bytes, note) = match &self.end {
-            End::CutOff => {
-                (End::CutOff, None, "cut off on the client: no process and no exit of it is left".to_owned())
-            }
+        let (end, bytes, reason) = match &self.end {
+            End::CutOff => (End::CutOff, None, StepReason::CutOff),
             end => {
                 let (end, bytes) = self.end_with_results(end).await?;
-                (end, bytes, format!("{} ms on the client", self.duration.as_millis()))
+                let duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
+                (end, bytes, StepReason::Ran { duration_ms })
             }
         };
         CrashPoint::ResultsStored.passed();
         // Before the end frees a slot: a machine that is quarantined by it is not given one more job.
         self.judge(&end).await?;
-        let ended = Report::new(self.assignment, Event::Ended(end));
-        self.parts.store.apply(Report { note: Some(note), result_bytes: bytes, ..ended }).await?;
+        let ended = Report::because(self.assignment, Event::Ended(end), reason);
+        self.parts.store.apply(Report { result_bytes: bytes, ..ended }).await?;
         CrashPoint::EndCommitted.passed();
         self.parts.wakes.dispatch.wake();
         self.parts.wakes.retention.wake();
@@ -219,19 +215,19 @@ impl Fetch {
             FetchError::Store(_) | FetchError::Record(_) => {}
         }
         let forgotten = matches!(error, FetchError::Remote(error) if error.code() == Some(NO_SUCH_ASSIGNMENT));
-        let (event, note) = match (give_up, forgotten) {
-            (true, _) => (Event::DeclaredLost, format!("{UNUSABLE}: {error}")),
-            (false, true) => (Event::DeclaredLost, error.note()),
-            (false, false) => (Event::ContactLost, error.note()),
+        let (event, reason) = match (give_up, forgotten) {
+            (true, _) => (Event::DeclaredLost, StepReason::ResultsUnusable { error: error.to_string() }),
+            (false, true) => (Event::DeclaredLost, StepReason::UnknownToClient),
+            (false, false) => (Event::ContactLost, error.reason()),
         };
-        if let Err(error) = self.record(event, note).await {
+        if let Err(error) = self.record(event, reason).await {
             tracing::error!(assignment = %self.assignment, %error, "cannot record that results are missing");
         }
     }
 
-    async fn record(&self, event: Event, note: String) -> Result<(), StoreError> {
+    async fn record(&self, event: Event, reason: StepReason) -> Result<(), StoreError> {
         let is_lost = event == Event::DeclaredLost;
-        self.parts.store.apply(Report { note: Some(note), ..Report::new(self.assignment, event) }).await?;
+        self.parts.store.apply(Report::because(self.assignment, event, reason)).await?;
         if is_lost {
             self.parts.pool.sign(&self.member, Sign::Fault).await?;
             self.parts.wakes.dispatch.wake();

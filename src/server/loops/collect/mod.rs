@@ -12,7 +12,7 @@ mod polling;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Event, Status};
+use domain::{Event, Status, StepReason};
 use store::{Report, StoreError};
 
 use crate::runtime::{Loop, Next};
@@ -96,18 +96,19 @@ impl Collect {
     /// The client did not answer: it gets no new work, and after a while its jobs are Unknown, then lost.
     async fn silent(&mut self, error: &RemoteError) -> Result<Duration, StoreError> {
         let (verdict, pause) = self.member.unanswered(error).await?;
-        let (event, touched): (Event, fn(Status) -> bool) = match verdict {
+        let error = error.to_string();
+        let (event, reason, touched): (Event, StepReason, fn(Status) -> bool) = match verdict {
             Verdict::Suspect => return Ok(pause),
-            Verdict::JobsUnknown => {
-                (Event::ContactLost, |status| matches!(status, Status::Submitted | Status::Running))
-            }
+            Verdict::JobsUnknown => (Event::ContactLost, StepReason::ClientSilent { error }, |status| {
+                matches!(status, Status::Submitted | Status::Running)
+            }),
             // What was surely never sent has gone back into the queue long ago: all that is left may have arrived.
-            Verdict::JobsLost => (Event::DeclaredLost, |_| true),
+            Verdict::JobsLost => (Event::DeclaredLost, StepReason::ClientLost { error }, |_| true),
         };
         let active = self.parts.store.client_work(&self.member.client.name).active;
         let touched = active.iter().filter(|item| touched(item.status));
-        let report = |assignment| Report { note: Some(error.to_string()), ..Report::new(assignment, event.clone()) };
-        let changes: Vec<_> = touched.map(|item| report(item.assignment)).collect();
+        let changes: Vec<_> =
+            touched.map(|item| Report::because(item.assignment, event.clone(), reason.clone())).collect();
         if !changes.is_empty() {
             self.parts.store.apply_all(changes).await?;
             self.parts.wakes.dispatch.wake();

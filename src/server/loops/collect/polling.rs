@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::breaker::Sign;
-use domain::{AssignmentId, End, Event, Status};
+use domain::{AssignmentId, End, Event, Status, StepReason};
 use store::{ActiveAssignment, Report};
 
-use super::fetch::{FetchError, MOST_UNUSABLE, UNUSABLE, store_zip};
+use super::fetch::{FetchError, MOST_UNUSABLE, store_zip};
 use super::{Heard, Round, RoundError};
 use crate::files::{durable, zip};
 use crate::protocol::MARKER_PREFIX;
@@ -77,10 +77,10 @@ impl Poller {
     async fn ask(&mut self, client: &Predecessor, item: &ActiveAssignment) -> Result<(), RoundError> {
         // Without a number the delivery's answer was lost: nothing there can be told to be this job.
         let Some(number) = item.client_number else {
-            return self.record(item, Event::DeclaredLost, "its number on the client was never heard").await;
+            return self.record(item, Event::DeclaredLost, StepReason::UnknownToClient).await;
         };
         match client.retrieve(number).await? {
-            PredecessorStatus::Missing => self.record(item, Event::DeclaredLost, "the client no longer knows it").await,
+            PredecessorStatus::Missing => self.record(item, Event::DeclaredLost, StepReason::UnknownToClient).await,
             PredecessorStatus::Completed(zip) => self.finish(item, *zip, |_| End::Exit(0)).await,
             PredecessorStatus::Word(word) => self.word(client, item, number, &word).await,
         }
@@ -106,10 +106,10 @@ impl Poller {
                 self.finish(item, zip, end).await
             }
             "Lost" => self.said_lost(client, item, number).await,
-            "Cleaned" => self.record(item, Event::DeclaredLost, word).await,
-            "Running" if item.status != Status::Running => self.record(item, Event::Started, word).await,
+            "Cleaned" => self.record(item, Event::DeclaredLost, said(word)).await,
+            "Running" if item.status != Status::Running => self.record(item, Event::Started, said(word)).await,
             _ if item.status == Status::Unknown => {
-                self.record(item, Event::ContactRegained { started: word == "Running" }, word).await
+                self.record(item, Event::ContactRegained { started: word == "Running" }, said(word)).await
             }
             _ => Ok(()),
         }
@@ -128,9 +128,9 @@ impl Poller {
         match self.store_zip(item, zip).await? {
             Some(Stored { bytes, exit: Some(code) }) => self.end(item, End::Exit(code), bytes).await,
             Some(_) if since.elapsed() < self.parts.settings.lost_after => {
-                self.record(item, Event::ContactLost, "the client says Lost, without an exit code").await
+                self.record(item, Event::ContactLost, said("Lost")).await
             }
-            Some(_) => self.record(item, Event::DeclaredLost, "the client says Lost").await,
+            Some(_) => self.record(item, Event::DeclaredLost, said("Lost")).await,
             None => Ok(()),
         }
     }
@@ -174,8 +174,7 @@ impl Poller {
             Err(FetchError::Record(error)) => return Err(error.into()),
             Err(FetchError::Unusable(what)) => return self.not_usable(item, &what).await,
             Err(FetchError::Store(error)) => {
-                let note = FetchError::Store(error).note();
-                self.record(item, Event::ContactLost, &note).await?;
+                self.record(item, Event::ContactLost, FetchError::Store(error).reason()).await?;
                 return Ok(None);
             }
         };
@@ -183,7 +182,7 @@ impl Poller {
         if markers != [format!("{MARKER_PREFIX}{}", item.assignment)] {
             remove(&path).await;
             self.parts.pool.sign(&self.member, Sign::Fault).await?;
-            self.record(item, Event::DeclaredLost, "the client's directory of it is, or was, another job's").await?;
+            self.record(item, Event::DeclaredLost, StepReason::ForeignFiles).await?;
             return Ok(None);
         }
         let exit = readable(&path, zip::read_entry(&path, EXIT_FILE, LONGEST_ENTRY).await)
@@ -202,16 +201,19 @@ impl Poller {
         } else {
             Event::ContactLost
         };
-        self.record(item, event, &format!("{UNUSABLE}: {why}")).await?;
+        self.record(item, event, StepReason::ResultsUnusable { error: why.to_owned() }).await?;
         Ok(None)
     }
 
-    async fn record(&self, item: &ActiveAssignment, event: Event, note: &str) -> Result<(), RoundError> {
-        let report = Report { note: Some(note.to_owned()), ..Report::new(item.assignment, event) };
-        self.parts.store.apply(report).await?;
+    async fn record(&self, item: &ActiveAssignment, event: Event, reason: StepReason) -> Result<(), RoundError> {
+        self.parts.store.apply(Report::because(item.assignment, event, reason)).await?;
         self.parts.wakes.dispatch.wake();
         Ok(())
     }
+}
+
+fn said(word: &str) -> StepReason {
+    StepReason::PredecessorSaid { word: word.to_owned() }
 }
 
 async fn remove(path: &Path) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{AssignmentId, Event, Status};
+use domain::{AssignmentId, Event, Status, StepReason};
 use store::{ActiveAssignment, JobRow, Report, StoreError};
 
 use super::{Ended, Outcome};
@@ -88,15 +88,15 @@ impl Delivery {
     }
 
     async fn failed(&self, error: RemoteError) -> Result<Outcome, StoreError> {
-        let note = error.to_string();
         tracing::warn!(job.id = %self.row.id, client.id = %self.member.client.name, error = chain(&error), "not delivered");
+        let seen = error.to_string();
         match &error {
             // The fault is here, so another client would not help: it is tried again until the disk reads again.
             RemoteError::Payload { .. } => Ok(Outcome::Later),
-            RemoteError::Refused { code, .. } => self.refused(code, &note).await,
+            RemoteError::Refused { code, .. } => self.refused(code, seen).await,
             RemoteError::Unreachable { .. } if self.broken_off.is_none() => {
                 self.member.suspect(&error).await?;
-                self.not_delivered(&note).await
+                self.not_delivered(StepReason::Unreachable { error: seen }).await
             }
             RemoteError::Unreachable { .. } => {
                 self.member.suspect(&error).await?;
@@ -107,22 +107,22 @@ impl Delivery {
             | RemoteError::Nonsense { .. }
             | RemoteError::Newer { .. } => {
                 self.member.suspect(&error).await?;
-                self.broken_off(note).await
+                self.broken_off(seen).await
             }
         }
     }
 
     /// It may have arrived. Our client takes a repeat for the same; a predecessor's would run it twice, so there the
     /// job becomes Unknown and ends with what the client says of it, or with its loss.
-    async fn broken_off(&self, note: String) -> Result<Outcome, StoreError> {
+    async fn broken_off(&self, error: String) -> Result<Outcome, StoreError> {
         match &self.speaker {
             Speaker::Modern(client, _) if self.broken_off.unwrap_or(0) + 1 >= MOST_BROKEN_OFF => {
-                self.give_up(client, note).await
+                self.give_up(client, error).await
             }
             Speaker::Modern(..) => Ok(Outcome::BrokenOff),
             Speaker::Predecessor(_) => {
                 self.report(Event::Delivered, None, None).await?;
-                self.report(Event::ContactLost, Some(note), None).await?;
+                self.report(Event::ContactLost, Some(StepReason::DeliveryBroken { error }), None).await?;
                 Ok(Outcome::Done)
             }
         }
@@ -130,7 +130,7 @@ impl Delivery {
 
     /// A client that answers everything but deliveries would keep the job for ever. It is told to end the attempt, so
     /// that it cannot run there beside its successor; only where it says that it never had it, nothing was lost.
-    async fn give_up(&self, client: &Modern, note: String) -> Result<Outcome, StoreError> {
+    async fn give_up(&self, client: &Modern, error: String) -> Result<Outcome, StoreError> {
         let never_there =
             matches!(client.kill(self.assignment).await, Err(error) if error.code() == Some(NO_SUCH_ASSIGNMENT));
         if !never_there && self.must_not_overlap() {
@@ -138,12 +138,12 @@ impl Delivery {
         }
         let event = if never_there { Event::NotDelivered } else { Event::DeclaredLost };
         self.parts.pool.sign(&self.member, domain::breaker::Sign::Fault).await?;
-        self.report(event, Some(note), None).await?;
+        self.report(event, Some(StepReason::DeliveryBroken { error }), None).await?;
         self.parts.wakes.dispatch.wake();
         Ok(Outcome::Done)
     }
 
-    async fn refused(&self, code: &str, note: &str) -> Result<Outcome, StoreError> {
+    async fn refused(&self, code: &str, error: String) -> Result<Outcome, StoreError> {
         // The payload arrives there on another connection, of a delivery that seemed broken: it will be held or not.
         if code == ARRIVING {
             return Ok(Outcome::Later);
@@ -152,19 +152,24 @@ impl Delivery {
             self.parts.pool.refused(&self.member, code).await?;
         }
         if self.broken_off.is_some() && is_about_us(code) {
-            return self.broken_off(note.to_owned()).await;
+            return self.broken_off(error).await;
         }
-        self.not_delivered(note).await
+        self.not_delivered(StepReason::Refused { error }).await
     }
 
-    async fn not_delivered(&self, note: &str) -> Result<Outcome, StoreError> {
-        self.report(Event::NotDelivered, Some(note.to_owned()), None).await?;
+    async fn not_delivered(&self, reason: StepReason) -> Result<Outcome, StoreError> {
+        self.report(Event::NotDelivered, Some(reason), None).await?;
         self.parts.wakes.dispatch.wake();
         Ok(Outcome::Done)
     }
 
-    async fn report(&self, event: Event, note: Option<String>, client_number: Option<i64>) -> Result<(), StoreError> {
-        let report = Report { note, client_number, ..Report::new(self.assignment, event) };
+    async fn report(
+        &self,
+        event: Event,
+        reason: Option<StepReason>,
+        client_number: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let report = Report { reason, client_number, ..Report::new(self.assignment, event) };
         self.parts.store.apply(report).await.map(drop)
     }
 }
@@ -225,8 +230,8 @@ impl Kill {
 
     async fn never_there(&self) -> Result<(), StoreError> {
         let event = if self.item.status == Status::Processing { Event::NotDelivered } else { Event::DeclaredLost };
-        let note = Some("the client does not have it".to_owned());
-        self.parts.store.apply(Report { note, ..Report::new(self.item.assignment, event) }).await?;
+        let report = Report::because(self.item.assignment, event, StepReason::UnknownToClient);
+        self.parts.store.apply(report).await?;
         self.parts.wakes.dispatch.wake();
         Ok(())
     }

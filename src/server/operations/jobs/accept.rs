@@ -98,7 +98,7 @@ impl Finish {
         CrashPoint::UploadDurable.passed();
         let hand_in = match idempotency_key {
             Some(key) => {
-                let digest = digest::of_tree(directory, format!("{request:?}")).await.map_err(AcceptError::Digest)?;
+                let digest = digest::of_tree(directory, content_of(&request)).await.map_err(AcceptError::Digest)?;
                 Some(HandIn { key, digest: digest.parse()? })
             }
             None => None,
@@ -130,6 +130,17 @@ impl Finish {
         };
         Ok(Accepted { id, user, service })
     }
+}
+
+/// What a caller asked for beside the files, in a form that is kept: the same request must read the same in every later
+/// version, or a repeat would be taken for something else. What is added later goes behind, and only where it was given.
+fn content_of(request: &JobRequest) -> String {
+    let JobRequest { user, service, slots, priority, requires, labels, walltime } = request;
+    let walltime = walltime.map_or_else(String::new, |walltime| format!(" walltime={}", walltime.seconds()));
+    let slots = slots.get();
+    format!(
+        "user={user} service={service} slots={slots} priority={priority} requires={requires} labels={labels}{walltime}"
+    )
 }
 
 /// The name of a payload's directory: 128 random bits, so that no upload meets another's files.

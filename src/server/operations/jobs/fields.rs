@@ -88,7 +88,7 @@ fn walltime(parts: &Parts, service: &ServiceName, text: &str) -> Result<Walltime
     let asked: Walltime = parse::<u32>("walltime", text)?.try_into().map_err(|error: WalltimeError| {
         wrong("walltime", text, &error.to_string(), "leave it out for the service's own")
     })?;
-    match parts.services.current().get(service).and_then(|service| service.walltime) {
+    match parts.services.get(service).and_then(|service| service.walltime) {
         Some(most) if asked > most => {
             let why = format!("the service allows {} s", most.seconds());
             Err(wrong("walltime", text, &why, "ask for less, or leave it out for the service's own"))
@@ -108,10 +108,10 @@ fn wrong(field: &'static str, value: &str, why: &str, remedy: &str) -> AcceptErr
 }
 
 fn known_service(parts: &Parts, text: &str) -> Result<ServiceName, AcceptError> {
-    let services = parts.services.current();
-    let known = ServiceName::from_str(text).ok().filter(|service| services.contains_key(service));
+    let services = &parts.services;
+    let known = ServiceName::from_str(text).ok().filter(|service| services.get(service).is_some());
     known.ok_or_else(|| {
-        let names: Vec<_> = services.keys().map(ServiceName::as_str).collect();
+        let names: Vec<_> = services.names().map(ServiceName::as_str).collect();
         let remedy = if names.is_empty() {
             "the operator configures services; there is none yet".to_owned()
         } else {

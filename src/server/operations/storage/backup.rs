@@ -13,6 +13,7 @@ use store::{JobRow, Store, StoreError, StoreOptions};
 
 use super::manifest::{DatabaseDigest, FORMAT, Manifest, ManifestError};
 use crate::files::copies::{self, Sharing};
+use crate::files::digest;
 use crate::files::durable;
 use crate::server::parts::Places;
 
@@ -53,20 +54,10 @@ pub async fn backup(
     let mut copying = Copying::new(from.clone(), Places::new(target.to_owned()), sharing);
     let mut inspection = Inspection::open(&copy).await?;
     let (server_id, total) = (inspection.server_id().await?, inspection.count().await?);
-    let mut after = JobId(0);
-    loop {
-        let jobs = inspection.jobs_after(after, BATCH).await?;
-        let Some(last) = jobs.last() else { break };
-        after = last.id;
-        for job in jobs {
-            let row = job.row.map_err(|found| BackupError::Damaged(job.id, found))?;
-            copying.job(&row)?;
-        }
-        progress(copying.done.jobs, total);
-    }
+    copying.jobs(&mut inspection, |done| progress(done, total)).await?;
     drop(inspection);
     clean(&copy, &copying.done.removed_meanwhile).await?;
-    finish(target, copying.done, server_id)
+    finish(target, &copying.done, server_id)
 }
 
 /// Makes the directory, or sees that it is empty.
@@ -78,12 +69,11 @@ async fn claim(target: &Path) -> Result<(), BackupError> {
 }
 
 /// Syncs everything and writes the manifest.
-#[expect(clippy::needless_pass_by_value, reason = "what was done is over with the manifest")]
-fn finish(target: &Path, done: Copied, server_id: String) -> Result<Manifest, BackupError> {
+fn finish(target: &Path, done: &Copied, server_id: String) -> Result<Manifest, BackupError> {
     let copy = target.join(Manifest::DATABASE);
     let failed = |source| BackupError::Write { path: target.to_owned(), source };
     copies::sync_disk(target).map_err(failed)?;
-    let (bytes, sha256) = copies::digest(&copy).map_err(failed)?;
+    let (bytes, sha256) = digest::of_file(&copy).map_err(failed)?;
     let manifest = Manifest {
         format: FORMAT,
         program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -143,7 +133,26 @@ impl Copying {
         Self { from, to, sharing, done: Copied::default() }
     }
 
-    pub(super) fn job(&mut self, row: &JobRow) -> Result<(), BackupError> {
+    /// Copies what every job of a database needs, in the order of their numbers; `progress` is told how many are done.
+    pub(super) async fn jobs(
+        &mut self,
+        inspection: &mut Inspection,
+        mut progress: impl FnMut(u64),
+    ) -> Result<(), BackupError> {
+        let mut after = JobId(0);
+        loop {
+            let jobs = inspection.jobs_after(after, BATCH).await?;
+            let Some(last) = jobs.last() else { return Ok(()) };
+            after = last.id;
+            for job in jobs {
+                let row = job.row.map_err(|found| BackupError::Damaged(job.id, found))?;
+                self.job(&row)?;
+            }
+            progress(self.done.jobs);
+        }
+    }
+
+    fn job(&mut self, row: &JobRow) -> Result<(), BackupError> {
         self.done.jobs += 1;
         if row.status() == domain::Status::Cleaned {
             return Ok(());

@@ -5,18 +5,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use domain::JobId;
 use store::StoreError;
 use store::offline::{self, Inspection, Successor};
 
 use super::backup::{BackupError, Copied, Copying};
 use super::manifest::{Manifest, ManifestError};
 use crate::files::copies::{self, Sharing};
+use crate::files::digest;
 use crate::files::durable;
 use crate::server::parts::Places;
 
-/// Jobs read at once.
-const BATCH: u32 = 500;
 /// There while a data directory is being filled; a server does not start on it.
 const MARKER: &str = "restoring";
 
@@ -68,17 +66,7 @@ pub async fn restore(
 
     let mut inspection = Inspection::open(&backup).await?;
     let mut copying = Copying::new(Places::new(from.to_owned()), places.clone(), Sharing::Copy);
-    let mut after = JobId(0);
-    loop {
-        let jobs = inspection.jobs_after(after, BATCH).await?;
-        let Some(last) = jobs.last() else { break };
-        after = last.id;
-        for job in jobs {
-            let row = job.row.map_err(|found| BackupError::Damaged(job.id, found))?;
-            copying.job(&row)?;
-        }
-        progress(copying.done.jobs, manifest.jobs);
-    }
+    copying.jobs(&mut inspection, |done| progress(done, manifest.jobs)).await?;
     drop(inspection);
     compare(&manifest, &copying.done)?;
     copies::sync_disk(places.root()).map_err(failed(places.root()))?;
@@ -95,7 +83,7 @@ pub async fn restore(
 
 fn verify_database(manifest: &Manifest, backup: &Path) -> Result<(), RestoreError> {
     let other = |found: String| RestoreError::OtherDatabase { found };
-    let (bytes, sha256) = copies::digest(backup).map_err(|error| other(error.to_string()))?;
+    let (bytes, sha256) = digest::of_file(backup).map_err(|error| other(error.to_string()))?;
     if bytes == manifest.database.bytes && sha256 == manifest.database.sha256 {
         return Ok(());
     }

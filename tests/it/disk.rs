@@ -223,7 +223,6 @@ impl Fault {
 }
 
 #[tokio::test]
-#[ignore = "red after the last merge: docs/known-limits.md"]
 async fn a_disk_that_fails_under_the_database_refuses_and_goes_on_after_it() {
     let bed = Bed::new();
     let client = bed.client("client");

@@ -39,3 +39,4 @@ mod sweep;
 mod terminate;
 mod upload;
 mod volume;
+mod walltime;

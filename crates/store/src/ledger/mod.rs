@@ -127,6 +127,19 @@ impl Ledger {
         }
     }
 
+    /// Takes over what was read from the database anew. Limits and turns, which are not in it, stay.
+    pub(crate) fn replace(&mut self, mut fresh: Self) {
+        for (name, service) in std::mem::take(&mut self.services) {
+            let place = fresh.services.entry(name).or_default();
+            place.limits = service.limits;
+            place.grants = service.grants;
+            for (user, turns) in service.users.into_iter().filter(|(_, turns)| turns.last_turn > 0) {
+                place.users.entry(user).or_default().last_turn = turns.last_turn;
+            }
+        }
+        *self = fresh;
+    }
+
     /// Takes over what was committed.
     pub(crate) fn commit(&mut self, changes: &[Change], now: Moment) {
         for change in changes {

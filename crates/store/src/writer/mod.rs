@@ -12,12 +12,13 @@ use std::slice;
 use std::sync::Arc;
 
 use domain::JobId;
-use sqlx::SqlitePool;
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::mpsc;
 
 use crate::command::Command;
 use crate::error::Cause;
 use crate::ledger::load;
+use crate::open;
 use crate::shared::Shared;
 use draft::{Draft, Plan};
 pub(crate) use statements::jobs_where;
@@ -35,6 +36,8 @@ pub struct WriterTask {
     readers: SqlitePool,
     shared: Arc<Shared>,
     next_id: JobId,
+    /// The disk failed during a commit.
+    in_doubt: bool,
 }
 
 impl WriterTask {
@@ -45,7 +48,7 @@ impl WriterTask {
         shared: Arc<Shared>,
         next_id: JobId,
     ) -> Self {
-        Self { inbox, pool, readers, shared, next_id }
+        Self { inbox, pool, readers, shared, next_id, in_doubt: false }
     }
 
     /// Runs until [`crate::Store::close`] or until the last `Store` is gone, and commits what was handed in before.
@@ -103,10 +106,37 @@ impl WriterTask {
         }
     }
 
-    /// One transaction. The answers are in the commands; if it fails, nothing has changed anywhere.
+    /// One transaction on a connection that is whole. The answers are in the commands; if it fails, nothing has changed
+    /// anywhere, unless the disk failed: what is in the database then is read before the next one.
     async fn commit(&mut self, commands: &mut [Command]) -> Result<(), Cause> {
+        let mut connection = self.pool.acquire().await?;
+        if self.in_doubt {
+            self.read_again(&mut connection).await?;
+            self.in_doubt = false;
+        }
+        let committed = self.transact(&mut connection, commands).await;
+        if let Err(cause) = &committed {
+            self.in_doubt = matches!(cause, Cause::Io(_));
+            // When its disk fails SQLite ends the transaction by itself, and sqlx still counts it: every later BEGIN on
+            // this connection would be refused.
+            if let Err(error) = connection.close().await {
+                tracing::warn!(%error, "a connection that failed could not be closed in order");
+            }
+        }
+        committed
+    }
+
+    /// Whether what the disk was given before it failed is in the database only the database knows.
+    async fn read_again(&mut self, connection: &mut SqliteConnection) -> Result<(), Cause> {
+        let fresh = load::load(connection, self.shared.clock).await?;
+        self.next_id = open::next_id(connection).await?;
+        self.shared.ledger().replace(fresh);
+        Ok(())
+    }
+
+    async fn transact(&mut self, connection: &mut SqliteConnection, commands: &mut [Command]) -> Result<(), Cause> {
         let now = self.shared.clock.moment();
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let touched = statements::touched_jobs(&mut transaction, commands).await?;
         let plan = {
             let ledger = self.shared.ledger();
@@ -151,5 +181,40 @@ impl WriterTask {
         let mut connection = self.pool.acquire().await?;
         let database = load::load(&mut connection, self.shared.clock).await?.dump();
         Ok(self.shared.ledger().dump().differences(&database))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::{JobId, Limits};
+    use tokio::task::JoinSet;
+
+    use crate::{Store, StoreOptions};
+
+    /// What the disk took before it failed is found, its number is not given again, and limits stay in force.
+    #[tokio::test]
+    async fn after_a_failed_disk_the_database_is_believed_and_not_the_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions { path: dir.path().join("jobs.sqlite"), readers: 1 };
+        let (store, mut writer) = Store::open(options).await.unwrap();
+        let service: domain::ServiceName = "a".parse().unwrap();
+        store.configure(BTreeMap::from([(service.clone(), Limits::default())]));
+        let behind = "INSERT INTO jobs (id, user_id, service, slots, requires, priority, labels, status, version, attempt, \
+                      lost, payload, payload_bytes, created_at) VALUES (1, 7, 'a', 1, '', 0, '', 'Queued', 1, 0, 0, 'k', 1, 1)";
+        sqlx::query(behind).execute(&writer.pool).await.unwrap();
+        writer.in_doubt = true;
+        let mut running = JoinSet::new();
+        running.spawn(writer.run());
+        let asked = store.request_kill(JobId(99), "a test".to_owned()).await.unwrap();
+        assert_eq!(asked, crate::KillRequest::Missing);
+        let queue = &store.snapshot().services[0];
+        assert_eq!(
+            (&queue.service, queue.limits, queue.users[0].waiting[0].queued),
+            (&service, Some(Limits::default()), 1)
+        );
+        assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
+        store.close().await;
     }
 }

@@ -174,3 +174,26 @@ fn could_ever_fit(parts: &Parts, request: &JobRequest) -> Result<(), AcceptError
     let wanted = wanted.join(", ");
     Err(AcceptError::NeverFits { service: request.service.clone(), wanted })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it is in databases out there.
+    #[test]
+    fn a_request_reads_the_same_in_every_version() {
+        let request = JobRequest {
+            user: 7.try_into().unwrap(),
+            service: "example".parse().unwrap(),
+            slots: domain::Slots::ONE,
+            priority: -3,
+            requires: "gpu,memory_gb>=16".parse().unwrap(),
+            labels: "run=7".parse().unwrap(),
+            walltime: None,
+        };
+        let kept = "user=7 service=example slots=1 priority=-3 requires=gpu,memory_gb>=16 labels=run=7";
+        assert_eq!(content_of(&request), kept);
+        let walltime = Some(60.try_into().unwrap());
+        assert_eq!(content_of(&JobRequest { walltime, ..request }), format!("{kept} walltime=60"));
+    }
+}

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::modes::block_on;
 use super::progress;
-use super::setting_flags::ServerFlags;
+use super::setting_flags::StorageFlags;
 use super::settings_of;
 use crate::config::Environment;
 use crate::files::copies::Sharing;
@@ -19,8 +19,8 @@ Examples:
   job-orchestrator backup /backups/2026-11-25 --data-dir /var/lib/job-orchestrator
   job-orchestrator backup /var/lib/backups/today --config /etc/orchestrator.toml --hard-link
 
-The settings are those of `server`; only --data-dir and --db-path matter. The server may run meanwhile. A directory
-without manifest.json is no backup: it was interrupted.
+The settings are those of `server`, which may run meanwhile.
+A directory without manifest.json is no backup: it was interrupted.
 
 Exit code: 0 done, 1 failed, or files that jobs need were missing on the server.";
 
@@ -37,7 +37,7 @@ pub struct Backup {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: ServerFlags,
+    settings: StorageFlags,
 }
 
 impl Backup {

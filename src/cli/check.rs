@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::modes::block_on;
 use super::progress;
-use super::setting_flags::ServerFlags;
+use super::setting_flags::StorageFlags;
 use super::{USAGE, settings_of};
 use crate::config::Environment;
 use crate::runtime::lock::DataDirLock;
@@ -19,8 +19,8 @@ Examples:
   job-orchestrator check --config /etc/orchestrator.toml --deep
   job-orchestrator check --live --json | jq .problems
 
-The settings are those of `server`; only --data-dir and --db-path matter. Nothing is changed. Orphans, files that no job
-needs, are no problem: the server removes them when it starts.
+The settings are those of `server`. Nothing is changed.
+Orphans, files that no job needs, are no problem: the server removes them when it starts.
 
 Exit code: 0 sound, 1 problems found, 2 it cannot be checked.";
 
@@ -37,7 +37,7 @@ pub struct Check {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    settings: ServerFlags,
+    settings: StorageFlags,
 }
 
 impl Check {

@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use setting_flags::{ClientFlags, ServerFlags};
+pub use setting_flags::{ClientFlags, ServerFlags, StorageFlags};
 
 use crate::config::settings::ServerSettings;
 use crate::config::{Environment, Mistakes};
@@ -109,7 +109,7 @@ impl Cli {
 }
 
 /// The settings of the server whose files a command works on; its log goes where the server's would.
-fn settings_of(flags: ServerFlags, environment: &Environment) -> anyhow::Result<ServerSettings> {
+fn settings_of(flags: StorageFlags, environment: &Environment) -> anyhow::Result<ServerSettings> {
     let in_force = crate::config::server(flags.flags, environment)?;
     telemetry::init(&in_force.log)?;
     Ok(in_force.settings)

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::modes::block_on;
 use super::progress;
-use super::setting_flags::ServerFlags;
+use super::setting_flags::StorageFlags;
 use super::settings_of;
 use crate::config::Environment;
 use crate::runtime::lock::DataDirLock;
@@ -20,9 +20,10 @@ Examples:
   job-orchestrator restore /backups/2026-11-25 --data-dir /var/lib/job-orchestrator
   job-orchestrator restore /backups/2026-11-25 --config /etc/orchestrator.toml && job-orchestrator check
 
-The settings are those of `server`; only --data-dir and --db-path matter. The backup is verified and stays as it is. What
-is restored is another server: it has a new id and tells clients the former one, and the numbers of new jobs begin
-1,000,000 later, so that no job ever gets a number that was given after the backup.";
+The settings are those of `server`. The backup is verified and stays as it is.
+
+What is restored is another server: it has a new id and tells clients the former one, and the
+numbers of new jobs begin 1,000,000 later, so that none was given to another job after the backup.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -31,7 +32,7 @@ pub struct Restore {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     #[command(flatten)]
-    settings: ServerFlags,
+    settings: StorageFlags,
 }
 
 impl Restore {

@@ -17,15 +17,24 @@ pub struct SettingFlags<M> {
 /// Whose settings they are.
 pub trait OfMode {
     const MODE: &'static Mode;
+
+    /// Whether a setting has a flag here; without one it still comes from the environment and the file.
+    fn has_flag(_key: &Key) -> bool {
+        true
+    }
 }
 
 #[derive(Debug, Clone)]
 pub struct Server;
 #[derive(Debug, Clone)]
 pub struct Client;
+/// Commands that work on the server's files.
+#[derive(Debug, Clone)]
+pub struct Storage;
 
 pub type ServerFlags = SettingFlags<Server>;
 pub type ClientFlags = SettingFlags<Client>;
+pub type StorageFlags = SettingFlags<Storage>;
 
 impl OfMode for Server {
     const MODE: &'static Mode = keys::SERVER;
@@ -35,13 +44,26 @@ impl OfMode for Client {
     const MODE: &'static Mode = keys::CLIENT;
 }
 
+impl OfMode for Storage {
+    const MODE: &'static Mode = keys::SERVER;
+
+    fn has_flag(key: &Key) -> bool {
+        matches!(key.name, "data_dir" | "db_path" | "log" | "log_format")
+    }
+}
+
+/// The settings that have flags.
+fn flagged<M: OfMode>() -> impl Iterator<Item = &'static Key> {
+    M::MODE.keys.iter().filter(|key| M::has_flag(key))
+}
+
 impl<M: OfMode> Args for SettingFlags<M> {
     fn augment_args(command: Command) -> Command {
         let config = Arg::new(keys::CONFIG_FLAG)
             .long(keys::CONFIG_FLAG)
             .value_name("FILE")
             .help(format!("The TOML file with settings and services [env: {}]", keys::CONFIG_VARIABLE));
-        command.arg(config).args(M::MODE.keys.iter().map(flag))
+        command.arg(config).args(flagged::<M>().map(flag))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -52,7 +74,7 @@ impl<M: OfMode> Args for SettingFlags<M> {
 impl<M: OfMode> FromArgMatches for SettingFlags<M> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let mut flags = Flags::new(matches.get_one::<String>(keys::CONFIG_FLAG).cloned());
-        for key in M::MODE.keys {
+        for key in flagged::<M>() {
             if let Some(text) = text(matches, key) {
                 flags.set(key, text);
             }

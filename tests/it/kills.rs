@@ -1,13 +1,13 @@
 //! A kill that was answered is carried out, and what was killed or refused never starts late, whatever dies meanwhile.
 
-use domain::End;
-use job_orchestrator::protocol::{ASSIGNMENT_HEADER, SERVER_HEADER, Submission};
+use domain::{AssignmentId, End};
+use job_orchestrator::protocol::{ASSIGNMENT_HEADER, SERVER_HEADER};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::caller::{Caller, form, form_of, new_id, recorded, refusal, spec, status, wait_for, wait_for_file};
+use crate::harness::caller::{Caller, form, new_id, recorded, refusal, status, wait_for, wait_for_file};
 use crate::harness::{Bed, ClientNode, Form, child_named};
 
 fn launcher(client: &ClientNode) -> Pid {
@@ -100,13 +100,12 @@ struct Half {
 }
 
 impl Half {
-    async fn send(client: &ClientNode, spec: &Submission, payload: Form) -> Self {
+    async fn send(client: &ClientNode, id: AssignmentId, payload: Form) -> Self {
         let address = client.url.strip_prefix("http://").unwrap();
         let body = payload.finished();
         let head = format!(
-            "POST /submit HTTP/1.1\r\nhost: {address}\r\n{SERVER_HEADER}: server-one\r\n{ASSIGNMENT_HEADER}: {}\r\n\
+            "POST /submit HTTP/1.1\r\nhost: {address}\r\n{SERVER_HEADER}: server-one\r\n{ASSIGNMENT_HEADER}: {id}\r\n\
              content-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-            spec.assignment,
             Form::content_type(),
             body.len()
         );
@@ -114,7 +113,7 @@ impl Half {
         stream.write_all(head.as_bytes()).await.unwrap();
         let (half, rest) = body.split_at(body.len() / 2);
         stream.write_all(half).await.unwrap();
-        let dir = client.dir.join("jobs").join(spec.assignment.to_string());
+        let dir = client.dir.join("jobs").join(id.to_string());
         wait_for_file(dir).await;
         Self { stream, rest: rest.to_vec() }
     }
@@ -127,15 +126,19 @@ impl Half {
     }
 }
 
+/// A submission that does not fit into what a connection buffers.
+fn large() -> (AssignmentId, Form) {
+    let id = new_id();
+    (id, form(id, 1).script("echo run >> runs").file("large", vec![b'x'; 2_000_000]))
+}
+
 #[tokio::test]
 async fn kill_while_the_payload_arrives_ends_the_attempt_before_it_starts() {
     let bed = Bed::new();
     let client = bed.client("client");
     let caller = Caller::new(&client);
-    let spec = spec(new_id());
-    let id = spec.assignment;
-    let payload = form_of(&spec).script("echo run >> runs").file("large", vec![b'x'; 2_000_000]);
-    let half = Half::send(&client, &spec, payload).await;
+    let (id, payload) = large();
+    let half = Half::send(&client, id, payload).await;
     let (killed, submitted) = tokio::join!(caller.kill(id), half.send_rest());
     assert_eq!(status(&killed, 200), "ended");
     assert!(submitted.starts_with("HTTP/1.1 200"), "{submitted}");
@@ -148,10 +151,8 @@ async fn kill_of_a_payload_that_breaks_off_keeps_it_out() {
     let bed = Bed::new();
     let client = bed.client("client");
     let caller = Caller::new(&client);
-    let spec = spec(new_id());
-    let id = spec.assignment;
-    let payload = form_of(&spec).script("echo run >> runs").file("large", vec![b'x'; 2_000_000]);
-    let half = Half::send(&client, &spec, payload.clone()).await;
+    let (id, payload) = large();
+    let half = Half::send(&client, id, payload.clone()).await;
     let (killed, ()) = tokio::join!(caller.kill(id), async { drop(half) });
     assert_eq!(refusal(&killed, 404), "no-such-assignment");
     assert_eq!(refusal(&caller.submit(id, payload).await, 409), "killed");

@@ -227,9 +227,13 @@ impl Member {
     /// # Errors
     /// The store refuses.
     pub async fn look(&self) -> Result<Option<Duration>, StoreError> {
-        let active = self.around.store.client_work(&self.client.name).active;
+        // Asked for a trial only, so most looks cost nothing.
+        let is_active = |assignment| {
+            let work = self.around.store.client_work(&self.client.name);
+            work.active.iter().any(|item| item.assignment == assignment)
+        };
         self.change(|memory, now| {
-            memory.belief.look(now, |assignment| active.iter().any(|item| item.assignment == assignment));
+            memory.belief.look(now, is_active);
             memory.belief.next_look(now)
         })
         .await

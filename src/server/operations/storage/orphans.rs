@@ -5,7 +5,7 @@
 //! uploads are left out: each was registered before its directory was made. Only then the database is asked, so that an
 //! upload which is no longer registered has its row. Results have a row before they have a file.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
@@ -136,7 +136,7 @@ pub async fn sweep(parts: &Parts, shard: &Shard) -> Result<Swept, SweepError> {
     };
     let payloads = found.payloads.iter().map(|key| parts.places.payload(key.as_str()));
     let results = found.results.iter().map(|assignment| parts.places.result(*assignment));
-    let abandoned = found.abandoned.iter().map(|name: &OsString| shard.path.join::<&OsStr>(name));
+    let abandoned = found.abandoned.iter().map(|name| shard.path.join(name));
     let paths: Vec<_> = payloads.chain(results).chain(abandoned).collect();
     if paths.is_empty() {
         return Ok(swept);

@@ -9,6 +9,7 @@ mod floors;
 mod marks;
 mod names;
 mod paths;
+mod promises;
 mod sizes;
 mod sleeps;
 mod source;
@@ -85,6 +86,7 @@ fn check(root: &Path) -> Result<Vec<Finding>, String> {
         }
     }
     dependencies::of_domain(root, &mut findings)?;
+    promises::kept(root, &sources, &mut findings)?;
     findings.sort();
     Ok(findings)
 }

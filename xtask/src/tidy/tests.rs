@@ -175,3 +175,23 @@ fn texts_and_lifetimes_do_not_confuse_the_reader() {
     assert_eq!(findings("src/lib.rs", text), ["2 floors"]);
     assert_eq!(findings("src/lib.rs", "/* a /* b */ use sqlx; */ use\n sqlx;"), ["2 floors"]);
 }
+
+#[test]
+fn a_promise_names_a_test_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(
+        "docs/reliability.md",
+        "Kept with `lost_after_seconds`:\n`a_job_is_never_lost`, `what_nobody_ever_has_shown`.\n",
+    );
+    write("tests/it/upload.rs", "async fn a_job_is_never_lost() {}\n// fn what_nobody_ever_has_shown() {}\n");
+    let found: Vec<_> = check(dir.path()).unwrap().into_iter().map(|finding| finding.to_string()).collect();
+    assert_eq!(
+        found,
+        ["docs/reliability.md:2: promise: no test is called what_nobody_ever_has_shown: a promise needs one"]
+    );
+}

@@ -1,5 +1,6 @@
 //! Starting attempts, following them to their end, ending them on request.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Client;
 use super::attempts::Kill;
 use super::journal::{CUT_OFF, JournalError, Word};
-use super::keeper::{Keeper, LauncherError, Liveness, Start, end_leftovers};
+use super::keeper::{Keeper, LauncherError, Liveness, Start, end_leftovers, end_strangers};
 use super::record::Exit;
 use crate::protocol::Submission;
 use crate::runtime::crash::CrashPoint;
@@ -163,6 +164,19 @@ impl Client {
             // The next incarnation comes to the same end.
             tracing::warn!(%assignment, error = chain(&error), "an attempt's end cannot be recorded");
             self.finish(assignment, CUT_OFF);
+        }
+    }
+
+    /// Ends what runs of attempts whose directories are gone: somebody wiped them.
+    pub(super) async fn end_strangers(&self, known: BTreeSet<AssignmentId>) {
+        let jobs = self.journal.jobs();
+        let ended = tokio::task::spawn_blocking(move || end_strangers(&jobs, &known)).await;
+        match ended.map_err(io::Error::other).and_then(|ended| ended.map_err(io::Error::other)) {
+            Ok(ended) if ended.is_empty() => {}
+            Ok(ended) => tracing::warn!(?ended, "attempts ran whose directories are gone; ended them"),
+            Err(error) => {
+                tracing::error!(error = chain(&error), "attempts run whose directories are gone, and do not end");
+            }
         }
     }
 

@@ -106,7 +106,9 @@ impl Journal {
         Ok(journal)
     }
 
-    fn jobs(&self) -> PathBuf {
+    /// The directories of all attempts.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
         self.data.join("jobs")
     }
 

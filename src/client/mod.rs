@@ -121,16 +121,19 @@ impl Client {
             journal,
             settings,
         });
-        client.take_up()?;
+        client.take_up().await?;
         tasks.run_loop(Trash::new(Arc::clone(&client)), client.trash.clone(), SWEEP);
         tasks.run_loop(disk::Watch::new(Arc::clone(&client)), client.disk.wake(), SWEEP);
         Ok(client)
     }
 
     /// Takes up what an earlier incarnation left. Must run once the launcher has started.
-    fn take_up(self: &Arc<Self>) -> Result<(), JournalError> {
+    async fn take_up(self: &Arc<Self>) -> Result<(), JournalError> {
         let (mut running, mut orphaned, mut killed) = (Vec::new(), Vec::new(), Vec::new());
-        for found in self.journal.scan()? {
+        let found = self.journal.scan()?;
+        // Before the server hears that they are lost.
+        self.end_strangers(found.iter().map(|found| found.submission.assignment).collect()).await;
+        for found in found {
             let assignment = found.submission.assignment;
             if found.kill_requested {
                 killed.push(assignment);

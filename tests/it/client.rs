@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use reqwest::Method;
 
 use crate::harness::caller::{Caller, form, new_id, recorded, refusal, status, wait_for, wait_for_file};
-use crate::harness::{Answer, Bed, Form, PATIENCE, unzip};
+use crate::harness::{Answer, Bed, Form, PATIENCE, is_alive, unzip};
 
 #[tokio::test]
 async fn repeated_submit_runs_once() {
@@ -170,11 +170,14 @@ async fn restored_server_takes_its_client_along_and_its_old_id_is_refused_from_t
     assert_eq!(new.end(other).await, End::Exit(0));
 }
 
-async fn acknowledge_all(caller: &Caller) {
-    let page = caller.events(&EventsQuery::default()).await;
+/// Says that all of a page has arrived, and asks for what comes after it.
+fn acknowledging(page: EventPage) -> EventsQuery {
     let last = page.events.iter().map(|event| event.seq).max().unwrap_or_default();
-    let query =
-        EventsQuery { incarnation: Some(page.incarnation), after: last, acknowledged: last, ..EventsQuery::default() };
+    EventsQuery { incarnation: Some(page.incarnation), after: last, acknowledged: last, ..EventsQuery::default() }
+}
+
+async fn acknowledge_all(caller: &Caller) {
+    let query = acknowledging(caller.events(&EventsQuery::default()).await);
     assert_eq!(caller.events(&query).await.events, []);
 }
 
@@ -253,13 +256,13 @@ const SCATTERED: &str = "(setsid bash -c 'cd /; trap \"\" TERM HUP; echo $BASHPI
     echo $$ > near; sleep 1000";
 
 /// Kills the keeper of an attempt that has scattered, and returns the pids of what it ran.
-async fn kill_keeper(caller: &Caller, id: domain::AssignmentId) -> Vec<Pid> {
+async fn kill_keeper(caller: &Caller, id: domain::AssignmentId) -> Vec<u32> {
     wait_for_file(caller.dir(id).join("work/near")).await;
     let keeper = recorded(&caller.dir(id)).keeper.unwrap();
     kill(Pid::from_raw(keeper.cast_signed()), Signal::SIGKILL).unwrap();
     let pid = |name| {
         let text = std::fs::read_to_string(caller.dir(id).join("work").join(name)).unwrap();
-        Pid::from_raw(text.trim().parse().unwrap())
+        text.trim().parse().unwrap()
     };
     vec![pid("far"), pid("near")]
 }
@@ -290,12 +293,6 @@ async fn restarted_client_ends_what_a_dead_keeper_left_before_it_tells_the_end()
     let caller = Caller::new(&client);
     assert_eq!(caller.end(id).await, End::CutOff);
     assert!(pids.iter().all(|pid| !is_alive(*pid)));
-}
-
-/// Not gone, and not a zombie that waits for its init.
-fn is_alive(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
 }
 
 #[tokio::test]
@@ -343,25 +340,18 @@ async fn wrong_key_opens_nothing_but_the_health_check() {
 async fn stopping_client_answers_who_waits() {
     let bed = Bed::new();
     let mut client = bed.client("client");
-    let url = client.url.clone();
-    let first: EventPage = bed
-        .http()
-        .get(format!("{url}/events?after=0&acknowledged=0&wait_ms=0"))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let query = EventsQuery { incarnation: Some(first.incarnation), wait_ms: 15_000, ..EventsQuery::default() };
-    let waits = bed.http().get(format!("{url}/events")).query(&query).send();
+    let caller = Caller::new(&client);
+    let id = caller.start("exit 0").await;
+    caller.end(id).await;
+    let page = caller.events(&EventsQuery::default()).await;
+    let query = EventsQuery { wait_ms: 15_000, ..acknowledging(page) };
     let stop = async {
-        // The request is there before the stop: this one, on another connection, was answered after it was sent.
-        bed.http().get(format!("{url}/info")).send().await.unwrap();
+        // What the query acknowledges is forgotten: so it has arrived, and waits.
+        wait_for("the query is there", || (!caller.dir(id).exists()).then_some(())).await;
         tokio::task::spawn_blocking(move || client.stop()).await.unwrap();
     };
-    let (answer, ()) = tokio::join!(waits, stop);
-    assert_eq!(answer.unwrap().status(), 200);
+    // A page, not a broken connection.
+    tokio::join!(caller.events(&query), stop);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use domain::JobId;
 use nix::sys::signal::Signal;
 
-use crate::harness::{Bed, Form, Gate, Job, Record, ServerNode, command, unzip};
+use crate::harness::{Bed, Form, Gate, Job, Record, ServerNode, command, is_alive, unzip};
 
 async fn begun(server: &ServerNode, record: &Record, count: usize) {
     server
@@ -127,7 +127,7 @@ async fn a_job_whose_client_lost_its_directory_is_run_again_with_its_own_files()
     let mut client = bed.client("client");
     let server = bed.server(&[&client]);
     let (gate, record) = (Gate::new(&bed, "gate"), Record::new(&bed));
-    let script = |name: &str| format!("{}\necho {name} > out.txt", record.around(name, &gate.wait()));
+    let script = |name: &str| format!("{}\n{}\necho {name} > out.txt", record.write("+$$"), gate.wait());
     let first = server.submit(Form::new(1).script(&script("first")).file("in.txt", "of the first")).await;
     let second = server.submit(Form::new(2).script(&script("second")).file("in.txt", "of the second")).await;
     begun(&server, &record, 2).await;
@@ -136,6 +136,8 @@ async fn a_job_whose_client_lost_its_directory_is_run_again_with_its_own_files()
     std::fs::rename(&client.dir, bed.path().join("lost")).unwrap();
     client.start();
     begun(&server, &record, 4).await;
+    let living: Vec<_> = record.begun().into_iter().filter(|pid| is_alive(pid.parse().unwrap())).collect();
+    assert_eq!(living, record.begun()[2..], "the first attempts had to be over");
     gate.open();
     for (id, name) in [(first, "first"), (second, "second")] {
         let job = server.ended(id).await;

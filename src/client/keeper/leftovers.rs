@@ -1,4 +1,4 @@
-//! Ends what is left of an attempt whose keeper is gone.
+//! Ends what is left of an attempt whose keeper is gone, and what runs of attempts whose directory is.
 //!
 //! Orphans of a dead keeper are passed on to whoever is the next subreaper, so the way up does not lead to them any
 //! more. They are found by the mark in their environment, which every child inherits, or by their working directory;
@@ -7,14 +7,15 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use domain::AssignmentId;
 use nix::poll::poll;
 
 use super::tree::{self, Found, Process};
-use super::{MARK, keep};
+use super::{MARK, WORK_DIR, keep};
 
 /// How long processes that were killed may take to be gone, before that is told.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,6 +50,36 @@ pub fn end_leftovers(assignment: AssignmentId, dir: &Path) -> Result<(), Leftove
     }
 }
 
+/// Ends the attempts that were started below `jobs` and are not `known` there any more, because their directories were
+/// taken away: nobody would hear of their ends, and the server gives their jobs to others. Says which. Blocking.
+///
+/// # Errors
+/// Something of them may be left.
+pub fn end_strangers(jobs: &Path, known: &BTreeSet<AssignmentId>) -> Result<Vec<AssignmentId>, LeftoversError> {
+    let all = tree::all()?;
+    let strangers = all.iter().filter_map(|found| started_below(jobs, found.process.pid));
+    let strangers: BTreeSet<_> = strangers.filter(|assignment| !known.contains(assignment)).collect();
+    for assignment in &strangers {
+        end_leftovers(*assignment, &jobs.join(assignment.to_string()))?;
+    }
+    Ok(strangers.into_iter().collect())
+}
+
+/// The attempt that a process is of, if it was started for one below `jobs`: a mark alone could be another client's.
+fn started_below(jobs: &Path, pid: i32) -> Option<AssignmentId> {
+    let environment = environment(pid);
+    let value = |name: &str| {
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+    };
+    let assignment: AssignmentId = std::str::from_utf8(value(MARK)?).ok()?.parse().ok()?;
+    let home = jobs.join(assignment.to_string()).join(WORK_DIR);
+    // The same path in a container is another directory.
+    let place = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
+    let here = value("HOME")? == home.as_os_str().as_bytes() && place(&pid.to_string())? == place("self")?;
+    here.then_some(assignment)
+}
+
 /// The processes that bear the mark or stand in the directory, and all that is below them.
 fn of_attempt(all: &[Found], mark: &[u8], dir: &Path) -> Vec<Process> {
     let alive: Vec<_> = all.iter().filter(|found| !found.is_zombie).copied().collect();
@@ -58,10 +89,12 @@ fn of_attempt(all: &[Found], mark: &[u8], dir: &Path) -> Vec<Process> {
     marked.into_iter().chain(below).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// What may not be read belongs to another user, and so to no job of ours.
 fn is_of_attempt(pid: i32, mark: &[u8], dir: &Path) -> bool {
-    let process = PathBuf::from(format!("/proc/{pid}"));
-    let environment = std::fs::read(process.join("environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == mark)
-        || std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir))
+    environment(pid).split(|byte| *byte == 0).any(|variable| variable == mark)
+        || std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(dir))
+}
+
+/// Of a process as it was started. What may not be read belongs to another user, and so to no job of ours.
+fn environment(pid: i32) -> Vec<u8> {
+    std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
 }

@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::protocol::Submission;
 
 pub use handle::{Launcher, LauncherError};
-pub use leftovers::{LeftoversError, end_leftovers};
+pub use leftovers::{LeftoversError, end_leftovers, end_strangers};
 pub use liveness::{Keeper, Liveness};
 pub use script::SCRIPT;
 

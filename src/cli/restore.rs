@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Args;
+use time::format_description::well_known::Rfc3339;
 
 use super::modes::block_on;
 use super::progress;
@@ -47,7 +48,8 @@ impl Restore {
         });
         bar.finish_and_clear();
         let (manifest, successor) = restored.with_context(|| format!("{} was not restored", self.dir.display()))?;
-        println!("{}: {} jobs, as they were at {}.", places.root().display(), manifest.jobs, manifest.made_at);
+        let made_at = manifest.made_at.format(&Rfc3339)?;
+        println!("{}: {} jobs, as they were at {made_at}.", places.root().display(), manifest.jobs);
         println!("Server {} follows {}; the next job is {}.", successor.server_id, successor.former, successor.next_id);
         Ok(ExitCode::SUCCESS)
     }

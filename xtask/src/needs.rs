@@ -61,7 +61,9 @@ fn provide_nextest(workspace: &Workspace) -> Result<(), String> {
     let root = tools_dir(workspace);
     println!("installing cargo-nextest into {} (some minutes, once)", root.display());
     let mut install = cargo(workspace);
-    install.args(["install", "--locked", "--root"]).arg(&root).arg("cargo-nextest@0.9.143");
+    // Not optimized: that takes longer to build than it saves over all the runs of a day.
+    install.args(["install", "--debug", "--locked", "--root"]).arg(&root).arg("cargo-nextest@0.9.143");
+    install.env("CARGO_PROFILE_DEV_DEBUG", "false");
     if good(&mut install) {
         return Ok(());
     }

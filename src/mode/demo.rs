@@ -167,7 +167,7 @@ async fn one(http: &reqwest::Client, url: &str, dir: &Path) -> anyhow::Result<()
 async fn many(http: &reqwest::Client, url: &str, dir: &Path, count: u32) -> anyhow::Result<()> {
     println!("\n{count} jobs of {USERS} users.");
     let bar = ProgressBar::new(count.into())
-        .with_style(ProgressStyle::with_template("  {bar:40} {pos}/{len} completed, {per_sec}")?);
+        .with_style(ProgressStyle::with_template("  {bar:40} {pos}/{len} completed in {elapsed}")?);
     let start = Instant::now();
     let mut ids = Vec::new();
     for number in 0..count {

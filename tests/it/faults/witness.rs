@@ -1,7 +1,6 @@
 //! Lets a run come to rest and gathers what everybody has to say of it.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
@@ -15,19 +14,20 @@ use super::judge::{History, Job, Left, Results, Step};
 use super::plan;
 use crate::harness::{ServerNode, pass, unzip};
 
-/// Once nothing is broken any more: for one more job to end, however many wait, and at last for everything to be forgotten.
+/// For all jobs to end and everything to be forgotten, once nothing is broken any more.
 const REST: Duration = Duration::from_secs(90);
 /// Questions to the server at once.
 const AT_ONCE: usize = 8;
 
-/// Waits until every job has ended and nothing is left that should go, but no longer than [`REST`] without a step: what
-/// is not right by then is for the judge.
+/// Waits until every job has ended and nothing is left that should go, but no longer than [`REST`]: what is not right
+/// by then is for the judge.
 pub async fn hear(world: &World) -> History {
+    let rest = tokio::time::Instant::now() + REST;
     world.uplink.clear();
     world.machines.iter().for_each(|machine| machine.line.clear());
     let server = Desk::of(&lock(&world.server));
     let begun = Instant::now();
-    let jobs = server.jobs(world).await;
+    let jobs = server.jobs(world, rest).await;
     println!("all has ended, and is downloaded, {:.1?} after the last fault", begun.elapsed());
     // What crashes have left is swept after a start.
     tokio::task::block_in_place(|| {
@@ -35,7 +35,7 @@ pub async fn hear(world: &World) -> History {
         server.stop();
         server.start();
     });
-    let left = left_in_the_end(world, &jobs).await;
+    let left = left_in_the_end(world, &jobs, rest).await;
     let notes = lock(&world.notes);
     History {
         rules: world.rules(),
@@ -52,14 +52,11 @@ pub async fn hear(world: &World) -> History {
 struct Desk {
     url: String,
     http: reqwest::Client,
-    /// When the last job was found to have ended.
-    progress: Mutex<Instant>,
 }
 
 impl Desk {
     fn of(server: &ServerNode) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { url: server.url.clone(), http, progress: Mutex::new(Instant::now()) }
+        Self { url: server.url.clone(), http: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Vec<u8>) {
@@ -68,16 +65,16 @@ impl Desk {
     }
 
     /// Every job that there is, each once it has ended. Numbers are given without gaps.
-    async fn jobs(&self, world: &World) -> Vec<Job> {
+    async fn jobs(&self, world: &World, rest: tokio::time::Instant) -> Vec<Job> {
         let sent = i64::try_from(lock(&world.notes).uploads.len()).unwrap();
-        let ids = stream::iter(1..=sent).map(|id| self.job(id)).buffered(AT_ONCE);
+        let ids = stream::iter(1..=sent).map(|id| self.job(id, rest)).buffered(AT_ONCE);
         ids.filter_map(std::future::ready).collect().await
     }
 
-    async fn job(&self, id: i64) -> Option<Job> {
+    async fn job(&self, id: i64, rest: tokio::time::Instant) -> Option<Job> {
         let mut told = Value::Null;
         while told["ended_at"].is_null() {
-            let patience = REST.saturating_sub(lock(&self.progress).elapsed()).as_secs();
+            let patience = rest.saturating_duration_since(tokio::time::Instant::now()).as_secs();
             let (status, body) = self.get(&format!("/api/v1/jobs/{id}?wait_seconds={patience}")).await;
             if status == StatusCode::NOT_FOUND {
                 return None;
@@ -86,9 +83,6 @@ impl Desk {
             if patience == 0 {
                 break;
             }
-        }
-        if !told["ended_at"].is_null() {
-            *lock(&self.progress) = Instant::now();
         }
         let mut job = job(&told);
         let path = if job.status == "Completed" { "download" } else { "download_partial" };
@@ -133,13 +127,12 @@ fn results(zip: &[u8]) -> Results {
 }
 
 /// What is left once nothing more goes, or the time for it is over.
-async fn left_in_the_end(world: &World, jobs: &[Job]) -> Left {
-    let begun = Instant::now();
+async fn left_in_the_end(world: &World, jobs: &[Job], rest: tokio::time::Instant) -> Left {
     let tokens: BTreeSet<&str> = jobs.iter().map(|job| job.token.as_str()).collect();
     loop {
         let left = left(world);
         let clean = left.rest.is_empty() && left.payloads.len() == tokens.len() && left.results.len() == tokens.len();
-        if clean || begun.elapsed() >= REST {
+        if clean || tokio::time::Instant::now() >= rest {
             return left;
         }
         pass(Duration::from_millis(100)).await;

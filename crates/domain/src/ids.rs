@@ -28,6 +28,9 @@ pub enum IdError {
     /// No [`ClientName`].
     #[error("a client name has 1 to 200 printable characters without spaces")]
     Client,
+    /// No [`PolicyName`].
+    #[error("a policy name has 1 to 64 of the characters a-z, 0-9 and '-'")]
+    Policy,
     /// No [`IdempotencyKey`].
     #[error("an idempotency key has 1 to 128 printable characters without spaces")]
     IdempotencyKey,
@@ -136,6 +139,21 @@ name!(
     |text| (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
 );
+name!(
+    /// What a policy is called. Cheap to clone.
+    PolicyName,
+    IdError::Policy,
+    |text| (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
+
+impl PolicyName {
+    /// A name in this program's own text, which its tests parse.
+    pub(crate) fn shipped(name: &'static str) -> Self {
+        Self(name.into())
+    }
+}
+
 name!(
     /// A client machine as the server knows it: for a static client its base URL. Cheap to clone.
     ClientName,

@@ -15,6 +15,7 @@ pub mod ids;
 pub mod job;
 pub mod labels;
 pub mod limits;
+pub mod policy;
 pub mod reason;
 pub mod retry;
 pub mod schedule;

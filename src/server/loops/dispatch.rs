@@ -1,6 +1,6 @@
 //! Whose turn it is and where: one snapshot, the schedule core, one assigning transaction.
 
-use domain::schedule::decide::{ScheduleSettings, decide};
+use domain::schedule::decide::{Placed, ScheduleSettings, decide};
 use domain::schedule::policies::Policies;
 use domain::{AssignmentId, Placement};
 use store::{Proposal, StoreError};
@@ -50,7 +50,7 @@ impl Loop for Dispatch {
             return Ok(self.parts.store.next_rest_ends_in().map_or(Next::WhenWoken, Next::After));
         }
         let mut proposals = Vec::with_capacity(decision.placements.len());
-        for (job, client) in decision.placements {
+        for Placed { job, client, .. } in decision.placements {
             let mut random = [0; 16];
             getrandom::fill(&mut random)?;
             let assignment = AssignmentId::from_random(random);

@@ -4,17 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::policies::{QuotaAnswer, QuotaInput};
+use super::policies::{QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
+use crate::policy::PolicyKind;
 use crate::{ServiceName, UserId};
-
-/// Which policy answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PolicyKind {
-    /// Whose turn it is.
-    Quota,
-    /// Where a granted job goes.
-    Routing,
-}
 
 /// What a part of an answer would have broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,7 +72,7 @@ pub(super) struct Checked {
     pub(super) reasons: Vec<(usize, String)>,
 }
 
-pub(super) fn check_quota(input: &QuotaInput<'_>, answer: QuotaAnswer, faults: &mut Faults) -> Checked {
+pub(super) fn checked(input: &QuotaInput<'_>, answer: QuotaAnswer, faults: &mut Faults) -> Checked {
     let index: HashMap<UserId, usize> =
         input.users.iter().enumerate().map(|(index, user)| (user.user, index)).collect();
     let mut granted = vec![0_u32; input.users.len()];
@@ -111,6 +103,43 @@ pub(super) fn check_quota(input: &QuotaInput<'_>, answer: QuotaAnswer, faults: &
     Checked { turns, reasons }
 }
 
+/// What of a quota policy's answer could not be followed; none is what it should be. For hosts that would rather ask
+/// somebody else than follow a part.
+#[must_use]
+pub fn check_quota(input: &QuotaInput<'_>, answer: &QuotaAnswer) -> Vec<PolicyFault> {
+    let mut faults = Faults::default();
+    let _followed = checked(input, answer.clone(), &mut faults);
+    faults.into_list()
+}
+
+/// As [`check_quota`], of a routing policy's answer.
+#[must_use]
+pub fn check_routing(input: &RoutingInput<'_>, answer: &RoutingAnswer) -> Vec<PolicyFault> {
+    let mut faults = Faults::default();
+    let mut free: Vec<u32> = input.clients.iter().map(|client| client.free).collect();
+    let mut placed = vec![false; input.jobs.len()];
+    for &(job, client) in &answer.placements {
+        let (Some(asked), Some(at)) = (input.jobs.get(job), input.clients.get(client)) else {
+            faults.routing(Breach::OutOfRange);
+            continue;
+        };
+        let shape = &input.shapes[asked.shape];
+        if std::mem::replace(&mut placed[job], true) {
+            faults.routing(Breach::PlacedTwice);
+        } else if free[client] < shape.slots.get() || shape.kinds.binary_search(&at.kind).is_err() {
+            faults.routing(Breach::DoesNotFit);
+        } else {
+            free[client] -= shape.slots.get();
+        }
+    }
+    for (job, _) in &answer.reasons {
+        if *job >= input.jobs.len() {
+            faults.routing(Breach::OutOfRange);
+        }
+    }
+    faults.into_list()
+}
+
 /// How many more jobs the user may get, and the invariant that bounds them.
 fn tightest(input: &QuotaInput<'_>, user: usize, to_user: u32, to_all: usize) -> (u32, Breach) {
     let to_all = u32::try_from(to_all).unwrap_or(u32::MAX);
@@ -128,7 +157,7 @@ fn tightest(input: &QuotaInput<'_>, user: usize, to_user: u32, to_all: usize) ->
 }
 
 /// A text that can be shown on one line: control characters become spaces, the end is cut.
-fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: &str) -> String {
     let mut end = text.len().min(MAX_REASON_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

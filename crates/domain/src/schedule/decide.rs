@@ -12,16 +12,20 @@
 //! Costs O(users × shapes + clients + placements × log), plus one label test per requirement and kind of client.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use super::check::{Breach, Checked, Faults, PolicyFault, check_quota};
-use super::policies::{Policies, QuotaInput, QuotaUser, RoutingClient, RoutingInput, RoutingJob};
+use super::check::{Breach, Checked, Faults, PolicyFault, checked, harmless};
+use super::policies::{
+    Policies, QuotaInput, QuotaUser, RoutingClient, RoutingInput, RoutingJob, RoutingKind, RoutingShape,
+};
 use super::reserve;
+use super::shapes::FitId;
 use super::snapshot::{Head, Shape, Snapshot};
 use super::tick::{At, Line, Tick, UserTick};
 use super::waiting;
-use crate::{ClientName, JobId, ServiceName, UserId, WaitReason};
+use crate::policy::Author;
+use crate::{ClientName, JobId, ServiceName, Slots, UserId, WaitReason};
 
 /// Rounds of one decision.
 const ROUNDS: u32 = 3;
@@ -43,13 +47,26 @@ impl Default for ScheduleSettings {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decision {
     /// In the order they were granted.
-    pub placements: Vec<(JobId, ClientName)>,
+    pub placements: Vec<Placed>,
     /// One for each service, user and shape of which jobs are left waiting.
     pub reasons: Vec<WaitingReason>,
     /// What policies answered and the host did not follow.
     pub faults: Vec<PolicyFault>,
     /// The last round still placed something and more could be: decide again once this is applied.
     pub again: bool,
+}
+
+/// A job that shall run on a client, and who decided that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Which job.
+    pub job: JobId,
+    /// Where it goes.
+    pub client: ClientName,
+    /// Who gave its user the turn.
+    pub quota: Author,
+    /// Who chose the client; `None` where one was kept free for it.
+    pub routing: Option<Author>,
 }
 
 /// Why the jobs of one service, user and shape wait.
@@ -91,6 +108,7 @@ pub fn decide(snapshot: &Snapshot, policies: &dyn Policies, settings: ScheduleSe
 struct Pick<'a> {
     at: At,
     head: &'a Head,
+    by: Author,
 }
 
 /// Whether anything was placed.
@@ -119,7 +137,8 @@ fn ask_quota<'a>(tick: &mut Tick<'a>, index: usize, policies: &dyn Policies, fau
     }
     let free_slots = free_slots(tick, asked.iter().map(|user| &service.users[*user]));
     let input = QuotaInput { service: &queue.service, limits, active: service.active, free_slots, users };
-    let Checked { turns, reasons } = check_quota(&input, policies.quota(&input), faults);
+    let (answer, by) = policies.quota(&input);
+    let Checked { turns, reasons } = checked(&input, answer, faults);
     for (user, text) in reasons {
         tick.services[index].users[asked[user]].held_because = Some(text);
     }
@@ -128,7 +147,7 @@ fn ask_quota<'a>(tick: &mut Tick<'a>, index: usize, policies: &dyn Policies, fau
         .into_iter()
         .filter_map(|turn| {
             let own = queues[turn].get_or_insert_with(|| OwnQueue::new(tick, index, asked[turn]));
-            own.next(tick)
+            own.next(tick, &by)
         })
         .collect()
 }
@@ -144,6 +163,7 @@ fn quota_user(tick: &Tick<'_>, user: &UserTick<'_>) -> Option<QuotaUser> {
         oldest_wait_ms: 0,
         top_priority: i32::MIN,
         last_turn: user.last_turn,
+        usage: user.queue.usage,
     };
     for line in &user.lines {
         let placeable = tick.placeable(line);
@@ -201,7 +221,7 @@ impl OwnQueue {
         }
     }
 
-    fn next<'a>(&mut self, tick: &Tick<'a>) -> Option<Pick<'a>> {
+    fn next<'a>(&mut self, tick: &Tick<'a>, by: &Author) -> Option<Pick<'a>> {
         let (.., line, index) = self.heap.pop()?;
         let at = At { service: self.service, user: self.user, line };
         let shape = tick.line(at);
@@ -209,7 +229,7 @@ impl OwnQueue {
         if tick.fits.takes_now(shape.fit, shape.waiting.shape.slots) {
             self.push(tick, line, index + 1);
         }
-        Some(Pick { at, head: &shape.waiting.heads[index] })
+        Some(Pick { at, head: &shape.waiting.heads[index], by: by.clone() })
     }
 }
 
@@ -236,7 +256,7 @@ fn in_fair_order<'a>(tick: &Tick<'_>, granted: Vec<Vec<Pick<'a>>>) -> Vec<Pick<'
 fn redeem_hold(tick: &mut Tick<'_>, pick: &Pick<'_>) -> bool {
     let held = tick.holds.iter().find(|hold| hold.ripe && hold.at == pick.at && hold.job == pick.head.job);
     let Some(client) = held.map(|hold| hold.client) else { return false };
-    tick.place(pick.at, pick.head, client);
+    tick.place(pick.at, pick.head, client, &pick.by, None);
     true
 }
 
@@ -246,10 +266,7 @@ fn ask_routing(tick: &mut Tick<'_>, picks: &[Pick<'_>], policies: &dyn Policies,
     if open.is_empty() {
         return;
     }
-    let answer = policies.routing(&RoutingInput {
-        jobs: picks.iter().map(|pick| routing_job(tick, pick)).collect(),
-        clients: open.iter().map(|client| routing_client(tick, *client)).collect(),
-    });
+    let (answer, by) = policies.routing(&routing_input(tick, picks, &open));
     for (job, client) in answer.placements {
         let (Some(pick), Some(&client)) = (picks.get(job), open.get(client)) else {
             faults.routing(Breach::OutOfRange);
@@ -261,31 +278,53 @@ fn ask_routing(tick: &mut Tick<'_>, picks: &[Pick<'_>], policies: &dyn Policies,
         } else if tick.free[client] < line.waiting.shape.slots.get() || !tick.fits.matches(line.fit, client) {
             faults.routing(Breach::DoesNotFit);
         } else {
-            tick.place(pick.at, pick.head, client);
+            tick.place(pick.at, pick.head, client, &pick.by, Some(&by));
+        }
+    }
+    for (job, text) in answer.reasons {
+        match picks.get(job) {
+            Some(pick) => tick.line_mut(pick.at).held_because = Some(harmless(&text)),
+            None => faults.routing(Breach::OutOfRange),
         }
     }
 }
 
-fn routing_job<'a>(tick: &Tick<'a>, pick: &Pick<'a>) -> RoutingJob<'a> {
-    let shape = &tick.line(pick.at).waiting.shape;
-    RoutingJob {
-        job: pick.head.job,
-        service: &tick.services[pick.at.service].queue.service,
-        slots: shape.slots,
-        requires: &shape.requires,
-        attempt: pick.head.attempt,
-        last_client: pick.head.last_client.as_ref(),
+fn routing_input<'a>(tick: &Tick<'a>, picks: &[Pick<'a>], open: &[usize]) -> RoutingInput<'a> {
+    let mut input = RoutingInput {
+        clients: open.iter().map(|client| routing_client(tick, *client)).collect(),
+        kinds: tick.fits.kinds().map(|(services, labels)| RoutingKind { services, labels }).collect(),
+        ..RoutingInput::default()
+    };
+    let by_name: HashMap<&ClientName, usize> =
+        input.clients.iter().enumerate().map(|(index, client)| (client.name, index)).collect();
+    let mut known: HashMap<(FitId, Slots), usize> = HashMap::new();
+    for pick in picks {
+        let line = tick.line(pick.at);
+        let shape = &line.waiting.shape;
+        let index = *known.entry((line.fit, shape.slots)).or_insert_with(|| {
+            input.shapes.push(RoutingShape {
+                service: &tick.services[pick.at.service].queue.service,
+                slots: shape.slots,
+                requires: &shape.requires,
+                kinds: tick.fits.kinds_of(line.fit).to_vec(),
+            });
+            input.shapes.len() - 1
+        });
+        let Head { job, attempt, last_client, .. } = pick.head;
+        let last_client = last_client.as_ref().and_then(|name| by_name.get(name).copied());
+        input.jobs.push(RoutingJob { job: *job, shape: index, attempt: *attempt, last_client });
     }
+    input
 }
 
 fn routing_client<'a>(tick: &Tick<'a>, client: usize) -> RoutingClient<'a> {
-    let record = &tick.clients[client].record;
+    let view = tick.clients[client];
     RoutingClient {
-        name: &record.name,
-        services: &record.services,
-        labels: &record.labels,
-        slots: record.slots,
+        name: &view.record.name,
+        kind: tick.fits.kind_of(client),
+        slots: view.record.slots,
         free: tick.free[client],
         running: tick.running[client],
+        recent_failures: view.recent_failures,
     }
 }

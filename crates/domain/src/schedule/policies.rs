@@ -1,5 +1,8 @@
 //! What a quota and a routing policy are asked, and what they may answer. A policy proposes; [`super`] checks.
 
+use std::collections::BTreeSet;
+
+use crate::policy::Author;
 use crate::{ClientName, JobId, Labels, Limits, Requires, ServiceName, Slots, UserId};
 
 /// Asked once per service and round: whose turn is it?
@@ -37,6 +40,8 @@ pub struct QuotaUser {
     pub top_priority: i32,
     /// See [`super::snapshot::UserQueue::last_turn`].
     pub last_turn: u64,
+    /// See [`super::snapshot::UserQueue::usage`].
+    pub usage: f64,
 }
 
 /// Who gets how much.
@@ -58,29 +63,42 @@ pub struct Grant {
 }
 
 /// Asked once per round: where do the granted jobs go?
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RoutingInput<'a> {
     /// In the order of the grants.
-    pub jobs: Vec<RoutingJob<'a>>,
+    pub jobs: Vec<RoutingJob>,
+    /// What the jobs ask of a client, each once.
+    pub shapes: Vec<RoutingShape<'a>>,
     /// Ready clients only, with what the earlier rounds left free.
     pub clients: Vec<RoutingClient<'a>>,
+    /// What the clients are, each once.
+    pub kinds: Vec<RoutingKind<'a>>,
 }
 
 /// A granted job in a [`RoutingInput`].
 #[derive(Debug, Clone)]
-pub struct RoutingJob<'a> {
+pub struct RoutingJob {
     /// Which job.
     pub job: JobId,
-    /// Which of a client's services it needs.
+    /// Index into [`RoutingInput::shapes`].
+    pub shape: usize,
+    /// Attempts made before.
+    pub attempt: u32,
+    /// Where it was lost or refused last: index into [`RoutingInput::clients`], if that client is among them.
+    pub last_client: Option<usize>,
+}
+
+/// What some jobs of a [`RoutingInput`] ask of a client.
+#[derive(Debug, Clone)]
+pub struct RoutingShape<'a> {
+    /// Which of a client's services they need.
     pub service: &'a ServiceName,
-    /// Slots it takes.
+    /// Slots that each takes.
     pub slots: Slots,
     /// Tests that the client's labels must pass.
     pub requires: &'a Requires,
-    /// Attempts made before.
-    pub attempt: u32,
-    /// Where it was lost or refused last, if it was.
-    pub last_client: Option<&'a ClientName>,
+    /// Indices into [`RoutingInput::kinds`] of those with that service whose labels pass, in ascending order.
+    pub kinds: Vec<usize>,
 }
 
 /// A ready client in a [`RoutingInput`].
@@ -88,16 +106,25 @@ pub struct RoutingJob<'a> {
 pub struct RoutingClient<'a> {
     /// Which client.
     pub name: &'a ClientName,
-    /// What it may be given.
-    pub services: &'a std::collections::BTreeSet<ServiceName>,
-    /// What it is, for the jobs' tests.
-    pub labels: &'a Labels,
+    /// Index into [`RoutingInput::kinds`].
+    pub kind: usize,
     /// Slots it has.
     pub slots: u32,
     /// Slots free, at least 1.
     pub free: u32,
     /// Active jobs.
     pub running: u32,
+    /// See [`super::snapshot::ClientView::recent_failures`].
+    pub recent_failures: u32,
+}
+
+/// What some clients of a [`RoutingInput`] are.
+#[derive(Debug, Clone)]
+pub struct RoutingKind<'a> {
+    /// What they may be given.
+    pub services: &'a BTreeSet<ServiceName>,
+    /// Their labels; `price_per_hour` is the one that policies read as a price.
+    pub labels: &'a Labels,
 }
 
 /// Who goes where.
@@ -105,12 +132,14 @@ pub struct RoutingClient<'a> {
 pub struct RoutingAnswer {
     /// Indices into [`RoutingInput::jobs`] and [`RoutingInput::clients`].
     pub placements: Vec<(usize, usize)>,
+    /// Why a job was not placed, by its index into [`RoutingInput::jobs`], in the policy's own words.
+    pub reasons: Vec<(usize, String)>,
 }
 
-/// The decisions that an operator may exchange.
+/// The decisions that an operator may exchange, each with who made it.
 pub trait Policies {
     /// Whose turn it is; see [`QuotaInput`].
-    fn quota(&self, input: &QuotaInput<'_>) -> QuotaAnswer;
+    fn quota(&self, input: &QuotaInput<'_>) -> (QuotaAnswer, Author);
     /// Where granted jobs go; see [`RoutingInput`].
-    fn routing(&self, input: &RoutingInput<'_>) -> RoutingAnswer;
+    fn routing(&self, input: &RoutingInput<'_>) -> (RoutingAnswer, Author);
 }

@@ -132,6 +132,21 @@ impl<'a> Fits<'a> {
         self.fits[fit.0].kinds.binary_search(&self.kind_of[client]).is_ok()
     }
 
+    /// What the clients are: services and labels of each kind.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&'a BTreeSet<ServiceName>, &'a Labels)> {
+        self.kinds.iter().map(|kind| (kind.services, kind.labels))
+    }
+
+    /// The kinds that a fit's jobs can go to, in ascending order.
+    pub(super) fn kinds_of(&self, fit: FitId) -> &[usize] {
+        &self.fits[fit.0].kinds
+    }
+
+    /// The kind of a client.
+    pub(super) fn kind_of(&self, client: usize) -> usize {
+        self.kind_of[client]
+    }
+
     /// Slots free on clients that match at least one of these fits.
     pub(super) fn free_for(&self, fits: impl Iterator<Item = FitId>) -> u32 {
         let mut seen_fits = vec![false; self.fits.len()];

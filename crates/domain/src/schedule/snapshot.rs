@@ -32,6 +32,8 @@ pub struct ClientView {
     pub used: u32,
     /// Active jobs.
     pub running: u32,
+    /// Attempts that ended badly there by no fault of their own, in a row, up to now.
+    pub recent_failures: u32,
 }
 
 impl ClientView {
@@ -66,6 +68,9 @@ pub struct UserQueue {
     pub active_everywhere: u32,
     /// When this user was last granted a job here, in grants of this service counted from the server's start; 0 never.
     pub last_turn: u64,
+    /// Slot-seconds that this user's jobs took here, each counted half as much for every half-life that has passed since;
+    /// 0 where the policy in force asks for no half-life.
+    pub usage: f64,
     /// Each shape once.
     pub waiting: Vec<Waiting>,
 }

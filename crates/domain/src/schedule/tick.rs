@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::decide::Placed;
 use super::reserve::Hold;
 use super::shapes::{FitId, Fits};
 use super::snapshot::{ClientView, Head, ServiceQueue, Snapshot, UserQueue, Waiting};
-use crate::{ClientName, ClientState, JobId, UserId};
+use crate::policy::Author;
+use crate::{ClientState, JobId, UserId};
 
 pub(super) struct Tick<'a> {
     /// All that are not gone.
@@ -19,7 +21,7 @@ pub(super) struct Tick<'a> {
     /// Added to [`UserQueue::active_everywhere`].
     started: HashMap<UserId, u32>,
     placed: HashSet<JobId>,
-    pub(super) placements: Vec<(JobId, ClientName)>,
+    pub(super) placements: Vec<Placed>,
 }
 
 pub(super) struct ServiceTick<'a> {
@@ -44,6 +46,8 @@ pub(super) struct Line<'a> {
     pub(super) waiting: &'a Waiting,
     pub(super) fit: FitId,
     pub(super) placed: u32,
+    /// Why the routing policy last left one of these jobs, in its own words.
+    pub(super) held_because: Option<String>,
     /// The client held for the first of these jobs has room for it now.
     pub(super) hold_is_ripe: bool,
 }
@@ -121,8 +125,12 @@ impl<'a> Tick<'a> {
         &self.services[at.service].users[at.user].lines[at.line]
     }
 
+    pub(super) fn line_mut(&mut self, at: At) -> &mut Line<'a> {
+        &mut self.services[at.service].users[at.user].lines[at.line]
+    }
+
     /// Gives the job its client. That it fits was checked.
-    pub(super) fn place(&mut self, at: At, head: &Head, client: usize) {
+    pub(super) fn place(&mut self, at: At, head: &Head, client: usize, quota: &Author, routing: Option<&Author>) {
         let service = &mut self.services[at.service];
         let user = &mut service.users[at.user];
         let line = &mut user.lines[at.line];
@@ -135,7 +143,12 @@ impl<'a> Tick<'a> {
         self.running[client] += 1;
         *self.started.entry(user.queue.user).or_default() += 1;
         self.placed.insert(head.job);
-        self.placements.push((head.job, self.clients[client].record.name.clone()));
+        self.placements.push(Placed {
+            job: head.job,
+            client: self.clients[client].record.name.clone(),
+            quota: quota.clone(),
+            routing: routing.cloned(),
+        });
     }
 }
 
@@ -143,7 +156,7 @@ impl<'a> ServiceTick<'a> {
     fn new(queue: &'a ServiceQueue, fits: &mut Fits<'a>) -> Self {
         let line = |waiting: &'a Waiting| {
             let fit = fits.id(&queue.service, &waiting.shape.requires);
-            Line { waiting, fit, placed: 0, hold_is_ripe: false }
+            Line { waiting, fit, placed: 0, held_because: None, hold_is_ripe: false }
         };
         let mut line = line;
         let users = queue.users.iter().map(|user| UserTick {

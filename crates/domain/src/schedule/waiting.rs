@@ -59,7 +59,11 @@ fn reason(tick: &Tick<'_>, service: &ServiceTick<'_>, user: &UserTick<'_>, line:
         return WaitReason::ServiceLimit { active: service.active, limit: limits.max_runs };
     }
     if tick.placeable(line) > 0 {
-        let text = user.held_because.clone().unwrap_or_else(|| NO_REASON_GIVEN.to_owned());
+        let text = line
+            .held_because
+            .clone()
+            .or_else(|| user.held_because.clone())
+            .unwrap_or_else(|| NO_REASON_GIVEN.to_owned());
         return WaitReason::PolicyHeld { text };
     }
     let held = tick

@@ -38,6 +38,7 @@ impl Ledger {
             active: turns.active,
             active_everywhere: self.everywhere.get(&user).copied().unwrap_or(0),
             last_turn: turns.last_turn,
+            usage: 0.0,
             waiting: shapes
                 .filter_map(|(shape, queue)| self.waiting(&self.resting(name, user, shape), shape, queue, heads))
                 .collect(),
@@ -91,7 +92,12 @@ fn most_grants(limits: Limits, service_active: u32, user_active: u32) -> u32 {
 impl Client {
     fn view(&self) -> Option<ClientView> {
         let record = self.record.clone()?;
-        Some(ClientView { record, used: self.used, running: u32::try_from(self.jobs.len()).unwrap_or(u32::MAX) })
+        Some(ClientView {
+            record,
+            used: self.used,
+            running: u32::try_from(self.jobs.len()).unwrap_or(u32::MAX),
+            recent_failures: 0,
+        })
     }
 
     fn may_take(&self, service: &ServiceName) -> bool {

@@ -6,6 +6,7 @@
 
 pub mod author;
 pub mod description;
+pub mod native;
 pub mod quota;
 pub mod routing;
 pub mod scaling;
@@ -13,6 +14,7 @@ pub mod settings;
 
 pub use author::{Author, Digest, PolicyKind, PolicyName};
 pub use description::{Description, SettingDoc};
+pub use native::{NativeError, NativeQuota, NativeRouting, kind_of, shipped};
 pub use scaling::{ScalingAnswer, ScalingInput};
 pub use settings::{SettingError, Settings, Value};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use domain::policy::quota::RoundRobin;
-use domain::policy::routing::LeastLoaded;
+use domain::policy::quota::{FairShare, Priority, RoundRobin};
+use domain::policy::routing::{BestFit, LeastLoaded};
 use domain::policy::{Quota, Routing};
 use domain::schedule::policies::{
     QuotaInput, QuotaUser, RoutingClient, RoutingInput, RoutingJob, RoutingKind, RoutingShape,
@@ -62,13 +62,16 @@ fn quota(users: i64) -> Outcome<()> {
             top_priority: 0,
             // Scattered: the order of turns is not that of ids.
             last_turn: id.cast_unsigned().wrapping_mul(7_919) % 1_009,
-            usage: 0.0,
+            // Scattered too, and different enough that reasons have to be written for all who get less.
+            usage: f64::from(u32::try_from(id * 7_907 % 100_003)?),
         })
     };
     let users: Vec<QuotaUser> = (0..users).map(user).collect::<Outcome<_>>()?;
     let limits = Limits { runs_per_user: 5, max_runs: 10_000 };
     let input = QuotaInput { service: &service, limits, active: 0, free_slots: 1_000, users };
-    measure("quota: 1,000 users, 1,000 free slots", || RoundRobin.grant(black_box(&input)));
+    measure("quota round-robin: 1,000 users, 1,000 free slots", || RoundRobin.grant(black_box(&input)));
+    measure("quota fair-share: 1,000 users, 1,000 free slots", || FairShare::default().grant(black_box(&input)));
+    measure("quota priority: 1,000 users, 1,000 free slots", || Priority::default().grant(black_box(&input)));
     Ok(())
 }
 
@@ -83,7 +86,8 @@ fn routing(jobs: i64, clients: usize) -> Outcome<()> {
         clients: snapshot.clients.iter().map(routing_client).collect(),
         kinds: vec![RoutingKind { services: &record.services, labels: &record.labels }],
     };
-    measure("routing: 100 jobs, 1,000 clients", || LeastLoaded.place(black_box(&input)));
+    measure("routing least-loaded: 100 jobs, 1,000 clients", || LeastLoaded.place(black_box(&input)));
+    measure("routing best-fit: 100 jobs, 1,000 clients", || BestFit::default().place(black_box(&input)));
     Ok(())
 }
 

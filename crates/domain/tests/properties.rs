@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use domain::policy::quota::RoundRobin;
 use domain::policy::routing::LeastLoaded;
-use domain::policy::{Author, Quota, Routing};
+use domain::policy::{Author, NativeQuota, NativeRouting, PolicyKind, Quota, Routing, Settings, Value, shipped};
 use domain::schedule::policies::{
     Grant, Policies, QuotaAnswer, QuotaInput, QuotaUser, RoutingAnswer, RoutingClient, RoutingInput, RoutingJob,
     RoutingKind, RoutingShape,
 };
 use domain::schedule::snapshot::{ClientView, Head, ServiceQueue, Shape, Snapshot, UserQueue, Waiting};
-use domain::schedule::{Decision, Native, Placed, ScheduleSettings, decide};
+use domain::schedule::{Decision, Native, Natives, Placed, ScheduleSettings, decide};
 use domain::{ClientName, ClientRecord, ClientState, JobId, Labels, Limits, Requires, ServiceName, Slots, UserId};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 const NEVER_RESERVE: ScheduleSettings = ScheduleSettings { reserve_after: Duration::MAX };
 const LABELS: [&str; 4] = ["", "gpu", "memory_gb=64", "gpu,memory_gb=64"];
@@ -100,6 +101,26 @@ prop_compose! {
         }).collect();
         Snapshot { services, clients }
     }
+}
+
+/// Every shipped quota policy with every shipped routing policy, and some settings of theirs.
+fn any_shipped() -> impl Strategy<Value = Natives> {
+    let quota = (select(shipped(PolicyKind::Quota)), any::<bool>()).prop_map(|(name, more)| {
+        let mut settings = Settings::default();
+        if more && name == "fair-share" {
+            settings.0.insert("weights.1".to_owned(), Value::Number(7.5));
+            settings.0.insert("job_cost_slot_seconds".to_owned(), Value::Whole(100_000));
+        }
+        NativeQuota::configure(name, &settings).unwrap()
+    });
+    let routing = (select(shipped(PolicyKind::Routing)), any::<bool>()).prop_map(|(name, more)| {
+        let mut settings = Settings::default();
+        if more && name == "best-fit" {
+            settings.0.insert("spread".to_owned(), Value::Flag(true));
+        }
+        NativeRouting::configure(name, &settings).unwrap()
+    });
+    (quota, routing).prop_map(|(quota, routing)| Natives { quota, routing })
 }
 
 /// Answers with what a seed says, sense or not, and often enough with sense.
@@ -227,21 +248,23 @@ proptest! {
     }
 
     #[test]
-    fn the_native_policies_commit_no_fault(snapshot in any_snapshot(), reserve in 0_u64..900) {
+    fn no_shipped_policy_is_at_fault(snapshot in any_snapshot(), policies in any_shipped(), reserve in 0_u64..900) {
         let settings = ScheduleSettings { reserve_after: Duration::from_secs(reserve) };
-        prop_assert_eq!(decide(&snapshot, &Native, settings).faults, vec![]);
+        prop_assert_eq!(decide(&snapshot, &policies, settings).faults, vec![]);
     }
 
     #[test]
-    fn the_same_snapshot_gives_the_same_decision(snapshot in any_snapshot(), reserve in 0_u64..900) {
+    fn the_same_snapshot_gives_the_same_decision(
+        snapshot in any_snapshot(), policies in any_shipped(), reserve in 0_u64..900,
+    ) {
         let settings = ScheduleSettings { reserve_after: Duration::from_secs(reserve) };
-        prop_assert_eq!(decide(&snapshot, &Native, settings), decide(&snapshot.clone(), &Native, settings));
+        prop_assert_eq!(decide(&snapshot, &policies, settings), decide(&snapshot.clone(), &policies, settings));
     }
 
     #[test]
-    fn no_slot_stays_free_while_something_placeable_waits(mut snapshot in any_snapshot()) {
+    fn no_slot_stays_free_while_something_placeable_waits(mut snapshot in any_snapshot(), policies in any_shipped()) {
         loop {
-            let decision = decide(&snapshot, &Native, NEVER_RESERVE);
+            let decision = decide(&snapshot, &policies, NEVER_RESERVE);
             snapshot = apply(&snapshot, &decision)?;
             if !decision.again {
                 break;

@@ -6,23 +6,40 @@ mod scenario;
 
 use std::path::{Path, PathBuf};
 
-use domain::scenario::{MARK, Scenario, print, shipped};
+use domain::policy::NativeError;
+use domain::scenario::{MARK, ScalingScenario, Scenario, print, print_scaling, shipped, shipped_scaling};
 use domain::schedule::decide;
 
 #[test]
 fn every_scenario_is_decided_as_its_file_says() {
     let files = [files(""), files("test_policies")].concat();
     assert!(files.len() >= 12, "scenarios are missing: {files:?}");
-    let failures: Vec<String> = files.iter().filter_map(|path| check(path).err()).collect();
-    assert!(failures.is_empty(), "\n{}\nUPDATE_SCENARIOS=1 accepts what is decided now", failures.join("\n"));
+    all_as_expected(&files, |text| {
+        let scenario = Scenario::parse(text).map_err(|error| error.to_string())?;
+        let policies = scenario::policies(&scenario).map_err(|error: NativeError| error.to_string())?;
+        Ok((print(&decide(&scenario.snapshot, policies.as_ref(), scenario.settings)), scenario.expected))
+    });
+}
+
+#[test]
+fn every_pool_is_scaled_as_its_file_says() {
+    let files = files("scaling");
+    assert!(files.len() >= 12, "scenarios are missing: {files:?}");
+    all_as_expected(&files, |text| {
+        let scenario = ScalingScenario::parse(text).map_err(|error| error.to_string())?;
+        let policy = scenario.native().map_err(|error| error.to_string())?;
+        Ok((print_scaling(&scenario.input, &policy.scale(&scenario.input)), scenario.expected))
+    });
 }
 
 #[test]
 fn the_program_carries_every_scenario_of_shipped_policies() {
-    let there: Vec<String> =
-        files("").iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    let carried: Vec<&str> = shipped().iter().map(|(name, _)| *name).collect();
-    assert_eq!(carried, there, "src/scenario/shipped.rs names each file of tests/scenarios");
+    for (folder, shipped) in [("", shipped()), ("scaling", shipped_scaling())] {
+        let files = files(folder);
+        let there: Vec<_> = files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+        let carried: Vec<&str> = shipped.iter().map(|(name, _)| *name).collect();
+        assert_eq!(carried, there, "src/scenario/shipped.rs names each file");
+    }
     for (name, text) in shipped() {
         let scenario = Scenario::parse(text).unwrap();
         scenario.natives().unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -54,13 +71,15 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-fn check(path: &Path) -> Result<(), String> {
-    let text = std::fs::read_to_string(path).unwrap();
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let scenario = Scenario::parse(&text).map_err(|error| told(&error))?;
-    let policies = scenario::policies(&scenario).map_err(|error| told(&error))?;
-    let decided = print(&decide(&scenario.snapshot, policies.as_ref(), scenario.settings));
-    accept(path, &text, &scenario.expected, &decided)
+/// `decided` gives what is decided about a text, and what the text says.
+fn all_as_expected(files: &[PathBuf], decided: impl Fn(&str) -> Result<(String, String), String>) {
+    let check = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let (decided, expected) = decided(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        accept(path, &text, &expected, &decided)
+    };
+    let failures: Vec<String> = files.iter().filter_map(|path| check(path).err()).collect();
+    assert!(failures.is_empty(), "\n{}\nUPDATE_SCENARIOS=1 accepts what is decided now", failures.join("\n"));
 }
 
 fn accept(path: &Path, text: &str, expected: &str, decided: &str) -> Result<(), String> {

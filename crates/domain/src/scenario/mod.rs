@@ -6,10 +6,12 @@
 
 mod print;
 mod read;
+mod scaling;
 mod shipped;
 
 pub use print::print;
-pub use shipped::shipped;
+pub use scaling::{ScalingScenario, print_scaling};
+pub use shipped::{shipped, shipped_scaling};
 
 use crate::policy::{NativeError, NativeQuota, NativeRouting, PolicyKind, PolicyName, Settings, kind_of};
 use crate::schedule::snapshot::Snapshot;

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use domain::schedule::policies::{QuotaInput, QuotaUser, RoutingClient, RoutingInput, RoutingJob};
-use domain::schedule::quota::round_robin;
-use domain::schedule::routing::least_loaded;
+use domain::policy::quota::{FairShare, Priority, RoundRobin};
+use domain::policy::routing::{BestFit, LeastLoaded};
+use domain::policy::{Quota, Routing};
+use domain::schedule::policies::{
+    QuotaInput, QuotaUser, RoutingClient, RoutingInput, RoutingJob, RoutingKind, RoutingShape,
+};
 use domain::schedule::snapshot::{ClientView, Head, ServiceQueue, Shape, Snapshot, UserQueue, Waiting};
 use domain::schedule::{Native, ScheduleSettings, decide};
 use domain::{ClientRecord, ClientState, JobId, Limits, Requires, ServiceName, Slots, UserId};
@@ -59,12 +62,16 @@ fn quota(users: i64) -> Outcome<()> {
             top_priority: 0,
             // Scattered: the order of turns is not that of ids.
             last_turn: id.cast_unsigned().wrapping_mul(7_919) % 1_009,
+            // Scattered too, and different enough that reasons have to be written for all who get less.
+            usage: f64::from(u32::try_from(id * 7_907 % 100_003)?),
         })
     };
     let users: Vec<QuotaUser> = (0..users).map(user).collect::<Outcome<_>>()?;
     let limits = Limits { runs_per_user: 5, max_runs: 10_000 };
     let input = QuotaInput { service: &service, limits, active: 0, free_slots: 1_000, users };
-    measure("quota: 1,000 users, 1,000 free slots", || round_robin(black_box(&input)));
+    measure("quota round-robin: 1,000 users, 1,000 free slots", || RoundRobin.grant(black_box(&input)));
+    measure("quota fair-share: 1,000 users, 1,000 free slots", || FairShare::default().grant(black_box(&input)));
+    measure("quota priority: 1,000 users, 1,000 free slots", || Priority::default().grant(black_box(&input)));
     Ok(())
 }
 
@@ -72,26 +79,21 @@ fn routing(jobs: i64, clients: usize) -> Outcome<()> {
     let snapshot = snapshot(0, |_, _| (1, ""), 0, clients, clients)?;
     let service: ServiceName = "example".parse()?;
     let requires = Requires::default();
-    let job = |id| RoutingJob {
-        job: JobId(id),
-        service: &service,
-        slots: Slots::ONE,
-        requires: &requires,
-        attempt: 0,
-        last_client: None,
-    };
+    let record = &snapshot.clients[0].record;
     let input = RoutingInput {
-        jobs: (0..jobs).map(job).collect(),
+        jobs: (0..jobs).map(|id| RoutingJob { job: JobId(id), shape: 0, attempt: 0, last_client: None }).collect(),
+        shapes: vec![RoutingShape { service: &service, slots: Slots::ONE, requires: &requires, kinds: vec![0] }],
         clients: snapshot.clients.iter().map(routing_client).collect(),
+        kinds: vec![RoutingKind { services: &record.services, labels: &record.labels }],
     };
-    measure("routing: 100 jobs, 1,000 clients", || least_loaded(black_box(&input)));
+    measure("routing least-loaded: 100 jobs, 1,000 clients", || LeastLoaded.place(black_box(&input)));
+    measure("routing best-fit: 100 jobs, 1,000 clients", || BestFit::default().place(black_box(&input)));
     Ok(())
 }
 
 fn routing_client(view: &ClientView) -> RoutingClient<'_> {
-    let record = &view.record;
-    let (name, services, labels) = (&record.name, &record.services, &record.labels);
-    RoutingClient { name, services, labels, slots: record.slots, free: view.free(), running: view.running }
+    let (name, slots) = (&view.record.name, view.record.slots);
+    RoutingClient { name, kind: 0, slots, free: view.free(), running: view.running, recent_failures: 0 }
 }
 
 /// Every user waits for `lines` shapes; the first `free` clients have one free slot each of their four.
@@ -135,7 +137,7 @@ fn service(users: Vec<UserQueue>) -> Outcome<ServiceQueue> {
 
 fn user_queue(id: usize, waiting: Vec<Waiting>) -> Outcome<UserQueue> {
     let user = UserId::try_from(i64::try_from(id)?)?;
-    Ok(UserQueue { user, active: 0, active_everywhere: 0, last_turn: (id as u64 * 7_919) % 1_009, waiting })
+    Ok(UserQueue { user, active: 0, active_everywhere: 0, last_turn: (id as u64 * 7_919) % 1_009, usage: 0.0, waiting })
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "the jobs of this example are thousands")]
@@ -156,5 +158,5 @@ fn client(index: usize, free: u32) -> Outcome<ClientView> {
         labels: format!("{gpu}memory_gb={}", kind * 1_000).parse()?,
         state: ClientState::Ready,
     };
-    Ok(ClientView { record, used: 4 - free, running: 4 - free })
+    Ok(ClientView { record, used: 4 - free, running: 4 - free, recent_failures: 0 })
 }

@@ -134,6 +134,12 @@ impl Requires {
         self.0.iter().all(|test| test.holds(labels.get(&test.key)))
     }
 
+    /// Whether some test looks at the label with this key.
+    #[must_use]
+    pub fn tests(&self, key: &str) -> bool {
+        self.0.iter().any(|test| test.key == key)
+    }
+
     /// Whether every client passes.
     #[must_use]
     pub fn is_empty(&self) -> bool {

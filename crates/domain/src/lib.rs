@@ -18,6 +18,7 @@ pub mod limits;
 pub mod policy;
 pub mod reason;
 pub mod retry;
+pub mod scenario;
 pub mod schedule;
 pub mod step;
 pub mod transition;

@@ -6,16 +6,19 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use domain::policy::quota::RoundRobin;
+use domain::policy::routing::LeastLoaded;
+use domain::policy::{Author, NativeQuota, NativeRouting, PolicyKind, Quota, Routing, Settings, Value, shipped};
 use domain::schedule::policies::{
     Grant, Policies, QuotaAnswer, QuotaInput, QuotaUser, RoutingAnswer, RoutingClient, RoutingInput, RoutingJob,
+    RoutingKind, RoutingShape,
 };
-use domain::schedule::quota::round_robin;
-use domain::schedule::routing::least_loaded;
 use domain::schedule::snapshot::{ClientView, Head, ServiceQueue, Shape, Snapshot, UserQueue, Waiting};
-use domain::schedule::{Decision, Native, ScheduleSettings, decide};
+use domain::schedule::{Decision, Native, Natives, Placed, ScheduleSettings, decide};
 use domain::{ClientName, ClientRecord, ClientState, JobId, Labels, Limits, Requires, ServiceName, Slots, UserId};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 const NEVER_RESERVE: ScheduleSettings = ScheduleSettings { reserve_after: Duration::MAX };
 const LABELS: [&str; 4] = ["", "gpu", "memory_gb=64", "gpu,memory_gb=64"];
@@ -44,7 +47,7 @@ prop_compose! {
         let services = (0..3).filter(|index| services & (1 << index) != 0).map(name).collect();
         let name = "overwritten".parse().unwrap();
         let labels = LABELS[label].parse().unwrap();
-        ClientView { record: ClientRecord { name, services, slots, labels, state }, used, running: used }
+        ClientView { record: ClientRecord { name, services, slots, labels, state }, used, running: used, recent_failures: used % 3 }
     }
 }
 
@@ -52,6 +55,7 @@ prop_compose! {
     fn any_user()(
         active in 0_u32..4,
         last_turn in 0_u64..9,
+        usage in prop_oneof![Just(0.0), 0.0..1e6],
         lines in vec((0_usize..4, 1_u32..5, 0_usize..5, 0_u64..3, 0_u64..900), 0..5),
         priorities in vec(-2_i32..3, 5),
     ) -> UserQueue {
@@ -70,7 +74,7 @@ prop_compose! {
             let queued = heads.len() as u64 + if heads.len() == 4 { more } else { 0 };
             waiting.push(Waiting { shape, queued, oldest_wait: Duration::from_secs(waited), heads });
         }
-        UserQueue { user: user_id(0), active, active_everywhere: active, last_turn, waiting }
+        UserQueue { user: user_id(0), active, active_everywhere: active, last_turn, usage, waiting }
     }
 }
 
@@ -99,6 +103,26 @@ prop_compose! {
     }
 }
 
+/// Every shipped quota policy with every shipped routing policy, and some settings of theirs.
+fn any_shipped() -> impl Strategy<Value = Natives> {
+    let quota = (select(shipped(PolicyKind::Quota)), any::<bool>()).prop_map(|(name, more)| {
+        let mut settings = Settings::default();
+        if more && name == "fair-share" {
+            settings.0.insert("weights.1".to_owned(), Value::Number(7.5));
+            settings.0.insert("job_cost_slot_seconds".to_owned(), Value::Whole(100_000));
+        }
+        NativeQuota::configure(name, &settings).unwrap()
+    });
+    let routing = (select(shipped(PolicyKind::Routing)), any::<bool>()).prop_map(|(name, more)| {
+        let mut settings = Settings::default();
+        if more && name == "best-fit" {
+            settings.0.insert("spread".to_owned(), Value::Flag(true));
+        }
+        NativeRouting::configure(name, &settings).unwrap()
+    });
+    (quota, routing).prop_map(|(quota, routing)| Natives { quota, routing })
+}
+
 /// Answers with what a seed says, sense or not, and often enough with sense.
 struct Hostile(Cell<u64>);
 
@@ -111,22 +135,26 @@ impl Hostile {
 }
 
 impl Policies for Hostile {
-    fn quota(&self, input: &QuotaInput<'_>) -> QuotaAnswer {
+    fn quota(&self, input: &QuotaInput<'_>) -> (QuotaAnswer, Author) {
         let grant = |_| Grant {
             user: user_id(i64::try_from(self.next(input.users.len() + 2)).unwrap()),
             jobs: [0, 1, 1, 2, 3, 100, u32::MAX][self.next(7)],
         };
         let grants = (0..self.next(20)).map(grant).collect();
-        QuotaAnswer {
-            grants,
-            reasons: vec![(user_id(i64::try_from(self.next(9)).unwrap()), "é\n".repeat(self.next(200)))],
-        }
+        let reasons = vec![(user_id(i64::try_from(self.next(9)).unwrap()), "é\n".repeat(self.next(200)))];
+        (QuotaAnswer { grants, reasons }, hostile())
     }
 
-    fn routing(&self, input: &RoutingInput<'_>) -> RoutingAnswer {
+    fn routing(&self, input: &RoutingInput<'_>) -> (RoutingAnswer, Author) {
         let pair = |_| (self.next(input.jobs.len() + 1), self.next(input.clients.len() + 1));
-        RoutingAnswer { placements: (0..self.next(60)).map(pair).collect() }
+        let placements = (0..self.next(60)).map(pair).collect();
+        let reasons = vec![(self.next(input.jobs.len() + 1), "é\n".repeat(self.next(200)))];
+        (RoutingAnswer { placements, reasons }, hostile())
     }
+}
+
+fn hostile() -> Author {
+    Author { name: "hostile".parse().unwrap(), digest: None }
 }
 
 /// The snapshot after the decision was carried out.
@@ -134,7 +162,7 @@ impl Policies for Hostile {
 /// Fails on a placement that the assigning transaction would have to refuse.
 fn apply(snapshot: &Snapshot, decision: &Decision) -> Result<Snapshot, TestCaseError> {
     let mut after = snapshot.clone();
-    for (job, client) in &decision.placements {
+    for Placed { job, client, .. } in &decision.placements {
         let Some((service, user, line, head)) = find(&after, *job) else {
             return Err(TestCaseError::fail(format!("job {job} does not wait, or was placed twice")));
         };
@@ -220,21 +248,23 @@ proptest! {
     }
 
     #[test]
-    fn the_native_policies_commit_no_fault(snapshot in any_snapshot(), reserve in 0_u64..900) {
+    fn no_shipped_policy_is_at_fault(snapshot in any_snapshot(), policies in any_shipped(), reserve in 0_u64..900) {
         let settings = ScheduleSettings { reserve_after: Duration::from_secs(reserve) };
-        prop_assert_eq!(decide(&snapshot, &Native, settings).faults, vec![]);
+        prop_assert_eq!(decide(&snapshot, &policies, settings).faults, vec![]);
     }
 
     #[test]
-    fn the_same_snapshot_gives_the_same_decision(snapshot in any_snapshot(), reserve in 0_u64..900) {
+    fn the_same_snapshot_gives_the_same_decision(
+        snapshot in any_snapshot(), policies in any_shipped(), reserve in 0_u64..900,
+    ) {
         let settings = ScheduleSettings { reserve_after: Duration::from_secs(reserve) };
-        prop_assert_eq!(decide(&snapshot, &Native, settings), decide(&snapshot.clone(), &Native, settings));
+        prop_assert_eq!(decide(&snapshot, &policies, settings), decide(&snapshot.clone(), &policies, settings));
     }
 
     #[test]
-    fn no_slot_stays_free_while_something_placeable_waits(mut snapshot in any_snapshot()) {
+    fn no_slot_stays_free_while_something_placeable_waits(mut snapshot in any_snapshot(), policies in any_shipped()) {
         loop {
-            let decision = decide(&snapshot, &Native, NEVER_RESERVE);
+            let decision = decide(&snapshot, &policies, NEVER_RESERVE);
             snapshot = apply(&snapshot, &decision)?;
             if !decision.again {
                 break;
@@ -250,10 +280,10 @@ proptest! {
     ) {
         let users = (0..).zip(&turns).map(|(id, (last_turn, oldest_wait_ms))| QuotaUser {
             user: user_id(id), placeable: 1000, queued: 1000, active: 0, active_everywhere: 0,
-            oldest_wait_ms: *oldest_wait_ms, top_priority: 0, last_turn: *last_turn,
+            oldest_wait_ms: *oldest_wait_ms, top_priority: 0, last_turn: *last_turn, usage: 0.0,
         }).collect();
         let limits = Limits { runs_per_user: 1000, max_runs };
-        let answer = round_robin(&QuotaInput { service: &name(0), limits, active: 0, free_slots: slots, users });
+        let answer = RoundRobin.grant(&QuotaInput { service: &name(0), limits, active: 0, free_slots: slots, users });
         let mut granted: BTreeMap<UserId, u32> = (0..).take(turns.len()).map(|id| (user_id(id), 0)).collect();
         for grant in answer.grants {
             *granted.get_mut(&grant.user).unwrap() += grant.jobs;
@@ -271,21 +301,25 @@ proptest! {
         let requires: Vec<Requires> = REQUIRES.iter().map(|text| text.parse().unwrap()).collect();
         let names: Vec<ClientName> = (0..clients.len()).map(|n| format!("c{n}").parse().unwrap()).collect();
         let service = name(0);
+        let kinds_of = |requires: &Requires| (0..4).filter(|kind| requires.hold_for(&labels[*kind])).collect();
         let input = RoutingInput {
-            jobs: (0..).zip(&jobs).map(|(id, (slots, r))| RoutingJob {
-                job: JobId(id), service: &service, slots: Slots::try_from(*slots).unwrap(), requires: &requires[*r],
-                attempt: 0, last_client: None,
+            jobs: (0..).zip(&jobs).enumerate().map(|(shape, (id, _))| RoutingJob {
+                job: JobId(id), shape, attempt: 0, last_client: None,
             }).collect(),
-            clients: clients.iter().zip(&names).map(|((slots, used, l), name)| RoutingClient {
-                name, services: &services, labels: &labels[*l], slots: *slots,
-                free: slots.saturating_sub(*used), running: 0,
+            shapes: jobs.iter().map(|(slots, r)| RoutingShape {
+                service: &service, slots: Slots::try_from(*slots).unwrap(), requires: &requires[*r],
+                kinds: kinds_of(&requires[*r]),
             }).collect(),
+            clients: clients.iter().zip(&names).map(|((slots, used, kind), name)| RoutingClient {
+                name, kind: *kind, slots: *slots, free: slots.saturating_sub(*used), running: 0, recent_failures: 0,
+            }).collect(),
+            kinds: labels.iter().map(|labels| RoutingKind { services: &services, labels }).collect(),
         };
-        let placed: BTreeMap<usize, usize> = least_loaded(&input).placements.into_iter().collect();
+        let placed: BTreeMap<usize, usize> = LeastLoaded.place(&input).placements.into_iter().collect();
         let mut free: Vec<u32> = input.clients.iter().map(|client| client.free).collect();
-        for (index, job) in input.jobs.iter().enumerate() {
+        for (index, shape) in input.shapes.iter().enumerate() {
             let fits: Vec<usize> = (0..clients.len())
-                .filter(|c| free[*c] >= job.slots.get() && job.requires.hold_for(input.clients[*c].labels))
+                .filter(|c| free[*c] >= shape.slots.get() && shape.requires.hold_for(&labels[clients[*c].2]))
                 .collect();
             let Some(&chosen) = placed.get(&index) else {
                 prop_assert!(fits.is_empty(), "job {} was left out", index);
@@ -297,7 +331,7 @@ proptest! {
                 let slots = |c: usize| u64::from(input.clients[c].slots);
                 prop_assert!(taken(chosen) * slots(other) <= taken(other) * slots(chosen), "client {} has less load", other);
             }
-            free[chosen] -= job.slots.get();
+            free[chosen] -= shape.slots.get();
         }
     }
 

@@ -6,6 +6,8 @@
 
 pub mod author;
 pub mod description;
+pub mod native;
+mod number;
 pub mod quota;
 pub mod routing;
 pub mod scaling;
@@ -13,6 +15,7 @@ pub mod settings;
 
 pub use author::{Author, Digest, PolicyKind, PolicyName};
 pub use description::{Description, SettingDoc};
+pub use native::{NativeError, NativePolicy, NativeQuota, NativeRouting, NativeScaling, kind_of, shipped};
 pub use scaling::{ScalingAnswer, ScalingInput};
 pub use settings::{SettingError, Settings, Value};
 

@@ -77,6 +77,21 @@ impl Settings {
         valid.ok_or_else(|| self.refused(name, format!("a number from {least} to {most}")))
     }
 
+    /// A whole number within `range`, or `default` where it is not set.
+    ///
+    /// # Errors
+    /// It is set to something else.
+    pub fn whole(&self, name: &str, default: u32, range: RangeInclusive<u32>) -> Result<u32, SettingError> {
+        let number = match self.0.get(name) {
+            None => return Ok(default),
+            Some(Value::Whole(number)) => u32::try_from(*number).ok(),
+            Some(_) => None,
+        };
+        let (least, most) = (range.start(), range.end());
+        let valid = number.filter(|number| range.contains(number));
+        valid.ok_or_else(|| self.refused(name, format!("a whole number from {least} to {most}")))
+    }
+
     /// `true` or `false`, or `default` where it is not set.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! the snapshot comes from or what becomes of the decision; the same input gives the same output.
 //!
 //! - [`snapshot`] is what a decision sees, [`policies`] what an operator may exchange,
-//! - [`Native`] answers by the default ones of [`crate::policy`],
+//! - [`Native`] answers by the default ones of [`crate::policy`], [`Natives`] by chosen ones,
 //! - [`decide()`] leads the rounds; `shapes` knows which clients fit, `tick` what this decision has given away so far,
 //!   `check` believes no policy, `reserve` keeps clients free for large jobs, `waiting` names reasons,
 //! - [`explain()`] turns a reason into the sentences a person reads.
@@ -12,6 +12,7 @@
 mod check;
 pub mod decide;
 pub mod explain;
+mod native;
 pub mod policies;
 mod reserve;
 mod shapes;
@@ -22,22 +23,4 @@ mod waiting;
 pub use check::{Breach, PolicyFault, check_quota, check_routing};
 pub use decide::{Decision, Placed, ScheduleSettings, WaitingReason, decide};
 pub use explain::explain;
-
-use crate::policy::quota::RoundRobin;
-use crate::policy::routing::LeastLoaded;
-use crate::policy::{Author, Quota, Routing};
-use policies::{Policies, QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
-
-/// The built-in decisions: users of a service in turn, each job on the least loaded client that fits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Native;
-
-impl Policies for Native {
-    fn quota(&self, input: &QuotaInput<'_>) -> (QuotaAnswer, Author) {
-        (RoundRobin.grant(input), Author { name: RoundRobin.describe().name, digest: None })
-    }
-
-    fn routing(&self, input: &RoutingInput<'_>) -> (RoutingAnswer, Author) {
-        (LeastLoaded.place(input), Author { name: LeastLoaded.describe().name, digest: None })
-    }
-}
+pub use native::{Native, Natives};

@@ -1,4 +1,10 @@
-//! What a scaling policy is asked, and what it may answer. Nobody asks before the autoscaler exists.
+//! What a scaling policy is asked, and what it may answer; the native ones. Nobody asks before the autoscaler exists.
+
+mod check;
+mod demand;
+
+pub use check::{ScalingBreach, check};
+pub use demand::Demand;
 
 /// Asked once per pool and cycle: how many instances shall there be? All durations are whole seconds.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,7 +48,7 @@ pub struct ScalingBounds {
     pub minimum_life_s: u64,
     /// What all instances together may cost an hour.
     pub max_cost_per_hour: Option<f64>,
-    /// What they may cost a month.
+    /// What they may cost a month. Before a launch, what would then be there is taken to cost an hour more.
     pub max_cost_per_month: Option<f64>,
 }
 
@@ -111,4 +117,21 @@ pub struct ScalingAnswer {
     pub drain: Vec<usize>,
     /// For people.
     pub reason: String,
+}
+
+impl ScalingInput {
+    /// What all that is there costs an hour. An instance whose type is no longer configured is not counted.
+    #[must_use]
+    pub fn cost_per_hour(&self) -> f64 {
+        let types = self.instances.iter().filter_map(|instance| self.types.get(instance.of_type?));
+        types.map(|of_type| of_type.price_per_hour).sum()
+    }
+}
+
+impl ScalingAnswer {
+    /// Whether nothing shall change.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.launch.iter().all(|(_, count)| *count == 0) && self.drain.is_empty()
+    }
 }

@@ -40,7 +40,9 @@ impl fmt::Display for Breach {
             Self::AboveFreeSlots => "it grants more jobs than there are free slots",
             Self::OutOfRange => "it names a job or a client that was not asked about",
             Self::PlacedTwice => "it places a job twice",
-            Self::DoesNotFit => "it places a job on a client that does not have the service, the labels or the free slots",
+            Self::DoesNotFit => {
+                "it places a job on a client that does not have the service, the labels or the free slots"
+            }
         })
     }
 }

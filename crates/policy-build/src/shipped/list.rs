@@ -1,8 +1,9 @@
 //! Which policies are shipped.
 
-use domain::policy::quota::RoundRobin;
-use domain::policy::routing::LeastLoaded;
-use domain::policy::{Description, PolicyKind, Quota, Routing, SettingError, Settings};
+use domain::policy::quota::{FairShare, Priority, RoundRobin};
+use domain::policy::routing::{BestFit, LeastLoaded};
+use domain::policy::scaling::Demand;
+use domain::policy::{Description, PolicyKind, Quota, Routing, Scaling, SettingError, Settings};
 
 /// One policy in policies/.
 pub(super) struct Shipped {
@@ -21,7 +22,11 @@ impl Shipped {
 
 pub(super) const SHIPPED: &[Shipped] = &[
     Shipped { kind: PolicyKind::Quota, name: "round-robin", describe: quota::<RoundRobin> },
+    Shipped { kind: PolicyKind::Quota, name: "fair-share", describe: quota::<FairShare> },
+    Shipped { kind: PolicyKind::Quota, name: "priority", describe: quota::<Priority> },
     Shipped { kind: PolicyKind::Routing, name: "least-loaded", describe: routing::<LeastLoaded> },
+    Shipped { kind: PolicyKind::Routing, name: "best-fit", describe: routing::<BestFit> },
+    Shipped { kind: PolicyKind::Scaling, name: "demand", describe: scaling::<Demand> },
 ];
 
 fn quota<P: Quota>() -> Description {
@@ -30,6 +35,10 @@ fn quota<P: Quota>() -> Description {
 
 fn routing<P: Routing>() -> Description {
     described(P::configure(&Settings::default()), Routing::describe)
+}
+
+fn scaling<P: Scaling>() -> Description {
+    described(P::configure(&Settings::default()), Scaling::describe)
 }
 
 fn described<P>(policy: Result<P, SettingError>, describe: fn(&P) -> Description) -> Description {

@@ -229,3 +229,7 @@ async fn off_thread<T: Send + 'static>(
 ) -> Result<T, LibraryError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| LibraryError::Stopping)?
 }
+
+#[cfg(test)]
+#[path = "library_tests.rs"]
+mod tests;

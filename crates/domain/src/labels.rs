@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -95,10 +96,10 @@ impl fmt::Display for Labels {
 }
 
 /// Tests on a client's labels, all of which must hold, without repeats and in canonical order:
-/// `gpu`, `memory_gb>=16`, `arch=arm64`.
+/// `gpu`, `memory_gb>=16`, `arch=arm64`. Cheap to clone: a decision gives a reason for each shape that waits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Requires(BTreeSet<Test>);
+pub struct Requires(Arc<[Test]>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Test {
@@ -111,8 +112,15 @@ enum Rule {
     /// The label exists and is not `false`.
     Present,
     Equals(String),
-    /// A comparison of numbers; the number is kept as it was written.
-    Compares(Comparison, String),
+    Compares(Comparison, Number),
+}
+
+/// A number, kept as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Number {
+    text: String,
+    /// Of the number that the text gives: read once, and compared and hashed like everything else here.
+    bits: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,15 +161,20 @@ impl Test {
         match &self.rule {
             Rule::Present => value != "false",
             Rule::Equals(wanted) => value == wanted,
-            Rule::Compares(comparison, bound) => match (value.parse::<f64>(), bound.parse::<f64>()) {
-                (Ok(value), Ok(bound)) => match comparison {
-                    Comparison::AtLeast => value >= bound,
-                    Comparison::AtMost => value <= bound,
-                    Comparison::Above => value > bound,
-                    Comparison::Below => value < bound,
-                },
-                _ => false,
-            },
+            Rule::Compares(comparison, bound) => {
+                value.parse().is_ok_and(|value| comparison.holds(value, f64::from_bits(bound.bits)))
+            }
+        }
+    }
+}
+
+impl Comparison {
+    fn holds(self, value: f64, bound: f64) -> bool {
+        match self {
+            Self::AtLeast => value >= bound,
+            Self::AtMost => value <= bound,
+            Self::Above => value > bound,
+            Self::Below => value < bound,
         }
     }
 }
@@ -175,9 +188,9 @@ impl FromStr for Test {
             .iter()
             .find_map(|(operator, comparison)| text.split_once(operator).map(|parts| (*comparison, parts)));
         let (key, rule) = if let Some((comparison, (key, bound))) = compared {
-            let bound = bound.trim();
-            bound.parse::<f64>().ok().filter(|n| n.is_finite()).ok_or_else(wrong)?;
-            (key, Rule::Compares(comparison, bound.to_owned()))
+            let text = bound.trim().to_owned();
+            let bits = text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(wrong)?.to_bits();
+            (key, Rule::Compares(comparison, Number { text, bits }))
         } else if let Some((key, value)) = text.split_once('=') {
             (key, Rule::Equals(value.trim().to_owned()))
         } else {
@@ -199,7 +212,7 @@ impl fmt::Display for Test {
             Rule::Equals(value) => write!(f, "={value}"),
             Rule::Compares(comparison, bound) => {
                 let operator = COMPARISONS.iter().find(|(_, c)| c == comparison).map_or("", |(text, _)| text);
-                write!(f, "{operator}{bound}")
+                write!(f, "{operator}{}", bound.text)
             }
         }
     }
@@ -210,7 +223,8 @@ impl FromStr for Requires {
     type Err = LabelError;
 
     fn from_str(text: &str) -> Result<Self, LabelError> {
-        parts(text).map(str::parse).collect::<Result<_, _>>().map(Self)
+        let tests = parts(text).map(str::parse).collect::<Result<BTreeSet<Test>, _>>()?;
+        Ok(Self(tests.into_iter().collect()))
     }
 }
 

@@ -11,7 +11,7 @@ use wasmtime::{Config, Engine};
 use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::component::Component;
-use crate::error::LoadError;
+use crate::error::{EngineError, LoadError};
 
 /// Between two looks at the time of a call.
 const TICK: Duration = Duration::from_millis(2);
@@ -39,7 +39,7 @@ impl PolicyHost {
     ///
     /// # Errors
     /// This machine cannot run what the engine compiles.
-    pub fn new(budget: Budget, cache: Option<&Path>) -> Result<Self, wasmtime::Error> {
+    pub fn new(budget: Budget, cache: Option<&Path>) -> Result<Self, EngineError> {
         let mut config = Config::new();
         config.consume_fuel(true);
         config.epoch_interruption(true);
@@ -53,7 +53,7 @@ impl PolicyHost {
         // An instance lives for one call: reserving the usual 4 GiB of addresses for it would cost more than the call.
         config.memory_reservation(budget.memory as u64);
         config.memory_guard_size(64 << 10);
-        let engine = Engine::new(&config)?;
+        let engine = Engine::new(&config).map_err(|error| EngineError(one_line(&error)))?;
         let ticks = Ticks::start(&engine);
         let cache = cache.and_then(|directory| Cache::open(directory, &engine));
         Ok(Self { engine, budget, ticks, cache })

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use domain::policy::PolicyKind;
 
+/// This machine cannot run what the engine compiles.
+#[derive(Debug, thiserror::Error)]
+#[error("components cannot run here: {0}")]
+pub struct EngineError(pub(crate) String);
+
 /// Why a file is no policy.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

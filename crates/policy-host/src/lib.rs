@@ -20,5 +20,5 @@ mod v1;
 pub use budget::Budget;
 pub use component::Component;
 pub use engine::PolicyHost;
-pub use error::{ConfigureError, Fault, LoadError};
+pub use error::{ConfigureError, EngineError, Fault, LoadError};
 pub use policy::{Call, Cost, Policy};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use domain::policy::scaling::check;
 use domain::policy::{Author, Description, PolicyKind, ScalingAnswer, ScalingInput, Settings};
 use domain::schedule::policies::{QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
 use domain::schedule::{PolicyFault, check_quota, check_routing};
@@ -131,7 +132,7 @@ impl Policy {
         })
     }
 
-    /// Asks a scaling policy.
+    /// Asks a scaling policy. An answer that would break a bound of the pool is a fault.
     #[must_use]
     pub fn scale(&self, input: &ScalingInput) -> Call<ScalingAnswer> {
         self.ask(input.instances.len() + input.types.len(), |store| {
@@ -139,7 +140,11 @@ impl Policy {
             let asked = v1::scaling_input(input);
             let instance = pre.instantiate(&mut *store)?;
             instance.call_configure(&mut *store, &self.given)?.map_err(Refusal)?;
-            Ok(v1::scaling_answer(instance.call_scale(&mut *store, &asked)?))
+            let answer = v1::scaling_answer(instance.call_scale(&mut *store, &asked)?);
+            match check(input, &answer).first() {
+                None => Ok(answer),
+                Some(breach) => Err(wasmtime::Error::msg(breach.to_string())),
+            }
         })
     }
 

@@ -191,7 +191,7 @@ fn free_slots<'t, 'a: 't>(tick: &Tick<'_>, users: impl Iterator<Item = &'t UserT
     tick.fits.free_for(fits.into_iter()).saturating_add(on_hold)
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -7,7 +7,7 @@
 //! - [`Native`] answers by the default ones of [`crate::policy`], [`Natives`] by chosen ones,
 //! - [`decide()`] leads the rounds; `shapes` knows which clients fit, `tick` what this decision has given away so far,
 //!   `check` believes no policy, `reserve` keeps clients free for large jobs, `waiting` names reasons,
-//! - [`explain()`] turns a reason into the sentences a person reads.
+//! - [`turns()`] asks a policy who would be next, [`explain()`] turns a reason into the sentences a person reads.
 
 mod check;
 pub mod decide;
@@ -18,9 +18,11 @@ mod reserve;
 mod shapes;
 pub mod snapshot;
 mod tick;
+mod turns;
 mod waiting;
 
 pub use check::{Breach, PolicyFault, check_quota, check_routing};
 pub use decide::{Decision, Placed, ScheduleSettings, WaitingReason, decide};
 pub use explain::explain;
 pub use native::{Native, Natives};
+pub use turns::turns;

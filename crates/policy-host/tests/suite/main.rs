@@ -6,3 +6,4 @@ mod caching;
 mod guest;
 mod hostile;
 mod loading;
+mod twins;

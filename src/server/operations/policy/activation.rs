@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 use domain::policy::{Digest, Settings};
 use domain::schedule::ScheduleSettings;
 use domain::schedule::snapshot::Snapshot;
-use store::{Chosen, Scope, StoreError};
+use store::StoreError;
+use store::policies::{Chosen, Scope};
 
 use super::in_force::InForce;
+use super::journal::RingError;
 use super::library::Library;
 use super::rehearsal::{Rehearsal, rehearse};
 use super::seat::Seat;
@@ -92,6 +94,10 @@ pub enum ActivateError {
     Conflict { generation: u64 },
     #[error("the database does not take it")]
     Store(#[from] StoreError),
+    #[error("the decision log cannot be read")]
+    Log(#[source] RingError),
+    #[error("the server is stopping")]
+    Stopping,
     #[error("there is nothing to go back to for {0}")]
     NothingBefore(Scope),
 }
@@ -144,8 +150,7 @@ impl<'a> Preparation<'a> {
         let chosen = Chosen { name, digest: wanted.digest, settings: wanted.settings.clone() };
         let seat = Arc::new(Seat::new(self.scope.clone(), chosen, Ok(Arc::new(policy)), None));
         let rehearsal = on_stage(stage, seat.tried_for(self.scope.clone())).await;
-        let rehearsal =
-            rehearsal.map_err(|why| Refusal { scope: self.scope.clone(), step: Step::Rehearse, why })?;
+        let rehearsal = rehearsal.map_err(|why| Refusal { scope: self.scope.clone(), step: Step::Rehearse, why })?;
         let note = format!(
             "{} scenarios, {} real decisions, {} of them otherwise than now",
             rehearsal.scenarios, rehearsal.decisions, rehearsal.differing

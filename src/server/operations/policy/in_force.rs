@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::ServiceName;
 use domain::policy::PolicyKind;
-use store::Scope;
+use store::policies::Scope;
 
 use super::seat::Seat;
 

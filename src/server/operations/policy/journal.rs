@@ -33,7 +33,7 @@ const INPUT_EVERY: Duration = Duration::from_millis(200);
 const NAMED: usize = 200;
 
 /// One decision in which some policy was asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     /// Milliseconds since 1970, by the wall clock.
     pub at: u64,

@@ -183,7 +183,8 @@ impl Library {
         let named = |known: &Known| known.kind == kind && known.description.as_ref().is_ok_and(|it| it.name == *name);
         let all: Vec<Known> = self.list().await.into_iter().filter(named).collect();
         let handed_in = all.iter().filter(|known| !known.shipped);
-        let last = handed_in.max_by_key(|known| std::fs::metadata(self.path(known.digest)).and_then(|it| it.modified()).ok());
+        let last =
+            handed_in.max_by_key(|known| std::fs::metadata(self.path(known.digest)).and_then(|it| it.modified()).ok());
         last.or_else(|| all.iter().find(|known| known.shipped)).map(|known| known.digest)
     }
 
@@ -191,8 +192,8 @@ impl Library {
         let mut digests: Vec<Digest> = self.shipped.keys().copied().collect();
         for entry in std::fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let digest = name.to_str().and_then(|name| name.strip_suffix(".wasm")).and_then(|name| name.parse().ok());
-            digests.extend(digest);
+            let digits = name.to_str().and_then(|name| name.strip_suffix(".wasm"));
+            digests.extend(digits.and_then(|digits| digits.parse::<Digest>().ok()));
         }
         digests
     }
@@ -228,3 +229,7 @@ async fn off_thread<T: Send + 'static>(
 ) -> Result<T, LibraryError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| LibraryError::Stopping)?
 }
+
+#[cfg(test)]
+#[path = "library_tests.rs"]
+mod tests;

@@ -14,7 +14,6 @@ mod library;
 mod registry;
 mod rehearsal;
 mod replay;
-mod scaling;
 mod seat;
 mod shadow;
 
@@ -23,7 +22,7 @@ pub use deciding::{Asked, Deciding};
 pub use in_force::InForce;
 pub use journal::{CallEntry, Entry, HeldEntry, Journal, PlacedEntry, Ring, RingError};
 pub use library::{Known, Library, LibraryError};
-pub use registry::{Event, Registry, RegistryParts};
+pub use registry::{Decided, Event, Registry, RegistryParts};
 pub use rehearsal::Rehearsal;
 pub use replay::Replay;
 pub use seat::{LastFault, Seat, SeatState};

@@ -11,13 +11,15 @@ use domain::ServiceName;
 use domain::policy::PolicyKind;
 use domain::schedule::snapshot::Snapshot;
 use domain::schedule::{Decision, ScheduleSettings, decide};
-use store::{Activated, Choice, Chosen, PoliciesInForce, Request, Scope, Source, Store, StoreError};
+use store::policies::{Activated, Choice, Chosen, PoliciesInForce, Request, Scope, Source};
+use store::{Store, StoreError};
 
 use super::activation::{ActivateError, Done, Preparation, Prepared, Refusal, Stage, Step, StepDone, Wanted, Wish};
 use super::deciding::{Asked, Deciding};
 use super::in_force::InForce;
-use super::journal::Journal;
+use super::journal::{Journal, Ring, RingError};
 use super::library::Library;
+use super::replay::{Replay, replay};
 use super::seat::Seat;
 use super::shadow::Shadow;
 use crate::runtime::Wake;
@@ -52,6 +54,13 @@ pub struct Event {
     pub what: &'static str,
     pub good: bool,
     pub text: String,
+}
+
+/// A decision, and how it came about.
+#[derive(Debug)]
+pub struct Decided {
+    pub decision: Decision,
+    asked: Vec<Asked>,
 }
 
 /// What a registry is made of, beside the database.
@@ -102,22 +111,33 @@ impl Registry {
 
     /// Decides by what is in force now, on the calling thread.
     #[must_use]
-    pub fn decide(&self, snapshot: &Snapshot) -> (Decision, Vec<Asked>) {
+    pub fn decide(&self, snapshot: Snapshot) -> Decided {
         let in_force = self.in_force();
         let deciding = Deciding::new(&in_force);
-        let decision = decide(snapshot, &deciding, self.settings);
-        (decision, deciding.into_asked())
+        let decision = decide(&snapshot, &deciding, self.settings);
+        let asked = deciding.into_asked();
+        if !asked.is_empty() {
+            self.shadow.note(&in_force, &snapshot, &decision);
+            self.journal.note(in_force.generation, snapshot, &decision, &asked);
+        }
+        Decided { decision, asked }
     }
 
     /// Takes down how the policies did in a decision, and stops asking one that failed too often.
     ///
     /// # Errors
     /// The database does not take that a policy is not asked any more; it is not asked all the same.
-    pub async fn settle(&self, asked: &[Asked]) -> Result<(), StoreError> {
-        for Asked { seat, fault, .. } in asked {
+    pub async fn settle(&self, decided: &Decided) -> Result<(), StoreError> {
+        for Asked { seat, fault, .. } in &decided.asked {
             let pinned = seat.note(fault.as_ref());
             if let Some(fault) = fault {
-                self.tell(String::new(), Some(seat.scope.clone()), "fault", false, format!("{}: {fault}", seat.author()));
+                self.tell(
+                    String::new(),
+                    Some(seat.scope.clone()),
+                    "fault",
+                    false,
+                    format!("{}: {fault}", seat.author()),
+                );
             }
             if let Some(fault) = pinned {
                 let text = format!("{} is not asked any more until an operator acts: {fault}", seat.author());
@@ -128,6 +148,19 @@ impl Registry {
         Ok(())
     }
 
+    /// Writes down what was decided since the last time, and asks the shadow about it.
+    ///
+    /// # Errors
+    /// The disk does not take the entries; they are gone.
+    pub fn keep_account(&self, ring: &mut Ring) -> Result<(), RingError> {
+        let (entries, lost) = self.journal.take_pending();
+        if lost > 0 {
+            tracing::warn!(lost, "decisions came faster than they could be written down");
+        }
+        while self.shadow.ask(self.settings) {}
+        if entries.is_empty() { Ok(()) } else { ring.add(&entries) }
+    }
+
     /// Tries policies without effect.
     ///
     /// # Errors
@@ -136,6 +169,31 @@ impl Registry {
         let Prepared { steps, rehearsal, .. } = self.prepare(scope, wanted).await?;
         let generation = self.in_force().generation;
         Ok(Done { generation, changed: false, steps, rehearsals: vec![(scope.clone(), rehearsal)] })
+    }
+
+    /// Runs a candidate beside what is in force, from now on; or none.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub async fn watch(&self, candidate: Option<(Scope, Wanted)>) -> Result<(), ActivateError> {
+        let seat = match candidate {
+            Some((scope, wanted)) => Some(self.prepare(&scope, &wanted).await?.seat),
+            None => None,
+        };
+        self.shadow.watch(seat);
+        Ok(())
+    }
+
+    /// Asks a candidate about every logged decision.
+    ///
+    /// # Errors
+    /// It is no policy for this scope, or the log cannot be read.
+    pub async fn replay(&self, scope: &Scope, wanted: &Wanted) -> Result<Replay, ActivateError> {
+        let candidate = self.prepare(scope, wanted).await?.seat;
+        let (in_force, directory, settings) = (self.in_force(), self.journal.directory().to_owned(), self.settings);
+        let work = move || replay(&directory, &in_force, &candidate, settings);
+        let replayed = tokio::task::spawn_blocking(work).await.map_err(|_| ActivateError::Stopping)?;
+        replayed.map_err(ActivateError::Log)
     }
 
     /// Brings policies into force together or not at all. `expected` is the generation that the asker saw.
@@ -339,7 +397,9 @@ async fn seat(
         return seat.clone();
     }
     let policy = match library.load(chosen.digest).await {
-        Ok(component) => component.configure(&chosen.settings).map(Arc::new).map_err(|error| crate::runtime::chain(&error)),
+        Ok(component) => {
+            component.configure(&chosen.settings).map(Arc::new).map_err(|error| crate::runtime::chain(&error))
+        }
         Err(error) => Err(crate::runtime::chain(&error)),
     };
     if let Err(why) = &policy {

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::policy::PolicyKind;
-use domain::scenario::{self, Scenario};
+use domain::scenario::{self, ScalingScenario, Scenario};
 use domain::schedule::snapshot::Snapshot;
 use domain::schedule::{Decision, ScheduleSettings, decide};
 use domain::{ClientName, JobId, UserId};
-use store::Scope;
+use policy_host::{Call, Cost};
+use store::policies::Scope;
 
 use super::deciding::Deciding;
 use super::in_force::InForce;
@@ -62,14 +63,26 @@ pub fn rehearse(
 /// Scenarios speak of services of their own, so the candidate decides for all of them.
 fn scenarios(in_force: &InForce, candidate: &Seat, rehearsal: &mut Rehearsal) -> Result<(), String> {
     let everywhere = Arc::new(candidate.tried_for(Scope { kind: candidate.kind(), service: None }));
-    let changed = in_force.with(everywhere.clone());
     if candidate.kind() == PolicyKind::Scaling {
-        return super::scaling::scenarios(&everywhere, rehearsal);
+        return scaling_scenarios(&everywhere, rehearsal);
     }
+    let changed = in_force.with(everywhere);
     for (name, text) in scenario::shipped() {
         // That they can be read is a test of the domain's.
         let Ok(Scenario { snapshot, settings, .. }) = Scenario::parse(text) else { continue };
         rehearsal.decide(&changed, &snapshot, settings).map_err(|fault| format!("the scenario {name}: {fault}"))?;
+        rehearsal.scenarios += 1;
+    }
+    Ok(())
+}
+
+fn scaling_scenarios(candidate: &Seat, rehearsal: &mut Rehearsal) -> Result<(), String> {
+    let Some(policy) = candidate.to_ask() else { return Ok(()) };
+    for (name, text) in scenario::shipped_scaling() {
+        let Ok(ScalingScenario { input, .. }) = ScalingScenario::parse(text) else { continue };
+        let Call { answer, cost } = policy.scale(&input);
+        rehearsal.took(cost);
+        answer.map_err(|fault| format!("the scenario {name}: {fault}"))?;
         rehearsal.scenarios += 1;
     }
     Ok(())
@@ -99,7 +112,8 @@ impl Rehearsal {
             placed.0 += u32::from(before.is_some());
             placed.1 += u32::from(after.is_some());
             if before != after && self.differences.len() < TOLD {
-                let place = |client: Option<&ClientName>| client.map_or("waits".to_owned(), |it| format!("runs on {it}"));
+                let place =
+                    |client: Option<&ClientName>| client.map_or("waits".to_owned(), |it| format!("runs on {it}"));
                 let (before, after) = (place(before), place(after));
                 self.differences.push(format!("job {job} of user {user} {after}; without the candidate it {before}"));
             }
@@ -123,12 +137,21 @@ impl Rehearsal {
         self.longest = self.longest.max(other.longest);
     }
 
-    fn decide(&mut self, changed: &InForce, snapshot: &Snapshot, settings: ScheduleSettings) -> Result<Decision, String> {
+    fn took(&mut self, cost: Cost) {
+        self.most_fuel = self.most_fuel.max(cost.fuel);
+        self.longest = self.longest.max(cost.time);
+    }
+
+    fn decide(
+        &mut self,
+        changed: &InForce,
+        snapshot: &Snapshot,
+        settings: ScheduleSettings,
+    ) -> Result<Decision, String> {
         let deciding = Deciding::new(changed);
         let decision = decide(snapshot, &deciding, settings);
         for asked in deciding.into_asked() {
-            self.most_fuel = self.most_fuel.max(asked.cost.fuel);
-            self.longest = self.longest.max(asked.cost.time);
+            self.took(asked.cost);
             if let Some(fault) = asked.fault {
                 return Err(fault.to_string());
             }

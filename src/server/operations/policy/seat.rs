@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use domain::policy::{Author, PolicyKind};
 use policy_host::{Fault, Policy};
-use store::{Chosen, Pin, Scope};
+use store::policies::{Chosen, Pin, Scope};
 
 /// Faults in a row after which a policy is no longer asked.
 const FAULTS_IN_A_ROW: u32 = 3;

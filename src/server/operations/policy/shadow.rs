@@ -43,12 +43,8 @@ pub struct Account {
 impl Shadow {
     /// Begins anew with this candidate, or with none.
     pub fn watch(&self, seat: Option<Arc<Seat>>) {
-        let watched = |seat| Watched {
-            seat,
-            since: SystemTime::now(),
-            waiting: VecDeque::new(),
-            account: Account::default(),
-        };
+        let watched =
+            |seat| Watched { seat, since: SystemTime::now(), waiting: VecDeque::new(), account: Account::default() };
         *self.watched() = seat.map(watched);
     }
 

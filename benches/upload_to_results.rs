@@ -94,14 +94,14 @@ impl World {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let at = |name: &str| dir.join(name).display().to_string();
         let args = format!("client --listen 127.0.0.1:0 --slots {SLOTS} --data-dir {}", at("client"));
-        let client = Process::start(&words(&args), &[], &dir.join("client.log"));
+        let client = Process::start(process::command(&words(&args), &[]), &dir.join("client.log"));
         let config = format!(
             "[service.example]\nclients = [\"http://{}\"]\nruns_per_user = 1000\nmax_runs = 1000\n",
             client.address
         );
         std::fs::write(dir.join("config.toml"), config)?;
         let args = format!("server --listen 127.0.0.1:0 --data-dir {} --config {}", at("server"), at("config.toml"));
-        let server = Process::start(&words(&args), &[], &dir.join("server.log"));
+        let server = Process::start(process::command(&words(&args), &[]), &dir.join("server.log"));
         Ok(Self { server, client, upload: upload_request() })
     }
 

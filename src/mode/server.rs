@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use domain::schedule::Native;
+use domain::schedule::ScheduleSettings;
 use store::{Cause, Store, StoreError, StoreOptions};
 use tokio::net::TcpListener;
 
@@ -15,9 +15,11 @@ use crate::server::api;
 use crate::server::loops::collect::Collect;
 use crate::server::loops::deliver::Deliver;
 use crate::server::loops::dispatch::Dispatch;
+use crate::server::loops::policy_account::PolicyAccount;
 use crate::server::loops::retention::Retention;
 use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
+use crate::server::operations::policy::{Journal, Library, Registry, RegistryParts};
 use crate::server::operations::pool::Pool;
 use crate::server::operations::storage::{self, InFlight, Probe};
 use crate::server::parts::{Parts, Places};
@@ -88,11 +90,13 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         .context("the HTTP client cannot be set up")?;
     let wakes = Wakes::default();
     let pool = Arc::new(Pool::open(&settings, &remotes, &store, &wakes).await?);
+    let policies = Arc::new(open_policies(&settings, &services, &store, &wakes).await?);
     let parts = Parts {
         settings: settings.clone(),
         services,
         store: store.clone(),
         pool,
+        policies,
         wakes,
         tasks: tasks.clone(),
         places,
@@ -111,6 +115,24 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     Ok(Running { address, tasks, writer: writing, store, shutdown, _lock: lock })
 }
 
+/// What decides, as the database says.
+async fn open_policies(
+    settings: &ServerSettings,
+    services: &Services,
+    store: &Store,
+    wakes: &Wakes,
+) -> anyhow::Result<Registry> {
+    let library = Library::open(&settings.data_dir).context("policies cannot be kept in the data directory")?;
+    let parts = RegistryParts {
+        library,
+        journal: Journal::new(settings.data_dir.join("policies").join("decisions")),
+        services: services.names().cloned().collect(),
+        settings: ScheduleSettings { reserve_after: settings.reserve_after },
+        dispatch: wakes.dispatch.clone(),
+    };
+    Ok(Registry::open(store.clone(), parts).await)
+}
+
 /// What the operator can do about a database that does not open.
 fn unusable(error: StoreError) -> anyhow::Error {
     let remedy = match error.cause() {
@@ -122,7 +144,12 @@ fn unusable(error: StoreError) -> anyhow::Error {
         Cause::Full(_) => "make room on its disk",
         Cause::ReadOnly(_) | Cause::Io(_) | Cause::File(_) => "look at its disk and its permissions",
         Cause::Migration(_) => "use the program's version that wrote it last, or a newer one",
-        Cause::Closed | Cause::Outdated | Cause::Missing | Cause::Random(_) | Cause::Other(_) => return error.into(),
+        Cause::Closed
+        | Cause::Outdated
+        | Cause::Missing
+        | Cause::Unstorable { .. }
+        | Cause::Random(_)
+        | Cause::Other(_) => return error.into(),
     };
     anyhow::Error::from(error).context(format!("the server cannot start; {remedy}"))
 }
@@ -134,7 +161,8 @@ fn start_loops(parts: &Parts) {
         tasks.run_loop(Deliver::new(parts.clone(), member.clone()), wakes.deliver(client), SWEEP);
         tasks.run_loop(Collect::new(parts.clone(), member.clone()), wakes.collect(client), SWEEP);
     }
-    tasks.run_loop(Dispatch::new(parts.clone(), Box::new(Native)), wakes.dispatch.clone(), SWEEP);
+    tasks.run_loop(Dispatch::new(parts.clone()), wakes.dispatch.clone(), SWEEP);
+    tasks.run_loop(PolicyAccount::new(parts.policies.clone()), parts.policies.journal.wake.clone(), SWEEP);
     tasks.run_loop(Retention::new(parts.clone()), wakes.retention.clone(), SWEEP);
     tasks.run_loop(Sweep::new(parts.clone()), Wake::default(), SWEEP);
     tasks.run_loop(Trash::new(parts.clone()), Wake::default(), SWEEP);

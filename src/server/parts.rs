@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use domain::schedule::snapshot::Snapshot;
 use domain::{AssignmentId, ServiceName};
 use store::Store;
 
+use super::operations::policy::Registry;
 use super::operations::pool::Pool;
 use super::operations::storage::{InFlight, Probe, Shard};
 use super::services::Services;
@@ -20,6 +22,7 @@ pub struct Parts {
     pub services: Services,
     pub store: Store,
     pub pool: Arc<Pool>,
+    pub policies: Arc<Registry>,
     pub wakes: Wakes,
     pub tasks: Tasks,
     pub places: Places,
@@ -28,6 +31,16 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// All queues and clients at this instant, for a decision.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut snapshot = self.store.snapshot();
+        for client in &mut snapshot.clients {
+            client.recent_failures = self.pool.member(&client.record.name).map_or(0, |member| member.recent_failures());
+        }
+        snapshot
+    }
+
     /// The generation of the predecessor's download call that `service` speaks.
     #[must_use]
     pub fn download_contract(&self, service: &ServiceName) -> DownloadContract {

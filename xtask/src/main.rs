@@ -5,6 +5,7 @@
 
 mod mutate;
 mod needs;
+mod policies;
 mod python;
 mod step;
 mod test;
@@ -30,6 +31,10 @@ The tools of the house.
     cargo xtask mutate [NAME ...]
         Applies every patch of tests/mutants (or those named), each a small bug, in a tree of its own and shows that
         the test it names turns red.
+
+    cargo xtask policies [--check]
+        Makes the shipped policies again: policies/*.wasm, their settings, MANIFEST.toml. Needs a compiler for wasm32.
+        --check  only says whether what is there is what these sources make
 
 Exit code: 0 all is well, 1 something was found, 2 something that is needed is missing or the command is not understood.
 ";
@@ -72,10 +77,13 @@ fn run(arguments: &[String]) -> Outcome {
         "test" => test::run(&workspace, rest),
         "tidy" => tidy::run(&workspace, rest),
         "mutate" => mutate::run(&workspace, rest),
+        "policies" => policies::run(&workspace, rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Outcome::Good
         }
-        other => Outcome::Unable(format!("no command `{other}`; there are test, tidy, mutate (cargo xtask --help)")),
+        other => Outcome::Unable(format!(
+            "no command `{other}`; there are test, tidy, mutate, policies (cargo xtask --help)"
+        )),
     }
 }

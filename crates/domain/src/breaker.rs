@@ -197,6 +197,12 @@ impl Breaker {
         Form { ends, quick_failures: bits.count_ones() }
     }
 
+    /// Ends in a row that speak against the client, up to now.
+    #[must_use]
+    pub fn failures_in_a_row(&self) -> u32 {
+        self.faults.saturating_add(u32::try_from(self.quick.len()).unwrap_or(u32::MAX))
+    }
+
     /// Takes in what an end says. During a cool-down it says nothing: it is of work from before.
     pub fn sign(&mut self, sign: Sign, neighbours: Form, now: Duration) {
         self.remember(sign);

@@ -1,11 +1,13 @@
 //! What the writer is asked, and what it answers.
 
+use domain::policy::Digest;
 use domain::{
     AssignmentId, ClientName, ClientRecord, ClientState, Event, JobId, JobRequest, Placement, Status, StepReason,
 };
 use tokio::sync::oneshot;
 
 use crate::error::Cause;
+use crate::policies::{Activated, Pinned, Request, Scope};
 use crate::row::{HandIn, PayloadKey};
 
 /// A job whose payload is durable on disk.
@@ -165,6 +167,21 @@ pub(crate) struct KillOrder {
     pub(crate) by: String,
 }
 
+/// A choice that failed too often.
+#[derive(Debug)]
+pub(crate) struct PinOrder {
+    pub(crate) scope: Scope,
+    pub(crate) digest: Digest,
+    pub(crate) fault: String,
+}
+
+/// Who wants a pinned choice to decide again.
+#[derive(Debug)]
+pub(crate) struct ResumeOrder {
+    pub(crate) scope: Scope,
+    pub(crate) by: String,
+}
+
 #[derive(Debug)]
 pub(crate) enum Command {
     Accept(Call<NewJob, Accepted>),
@@ -173,6 +190,9 @@ pub(crate) enum Command {
     Kill(Call<KillOrder, KillRequest>),
     Expire(Call<Vec<JobId>, Vec<JobId>>),
     PutClient(Call<ClientRecord, ()>),
+    Activate(Call<Request, Activated>),
+    Pin(Call<PinOrder, Pinned>),
+    Resume(Call<ResumeOrder, Activated>),
     /// Writes something that changes nothing.
     Probe(Call<(), ()>),
     /// Compares ledger and database between two batches, when they must agree.
@@ -195,6 +215,9 @@ impl Command {
             Self::Kill(call) => call.settle(result),
             Self::Expire(call) => call.settle(result),
             Self::PutClient(call) => call.settle(result),
+            Self::Activate(call) => call.settle(result),
+            Self::Pin(call) => call.settle(result),
+            Self::Resume(call) => call.settle(result),
             Self::Probe(call) => call.settle(result),
             Self::Verify(call) => call.settle(result),
             Self::Close(call) => call.settle(result),

@@ -66,6 +66,9 @@ pub enum Cause {
     /// A row says what cannot be.
     #[error("the database is damaged: {subject} has {found}")]
     Damaged { subject: String, found: String },
+    /// What a row cannot hold.
+    #[error("{subject} cannot be kept: {found}")]
+    Unstorable { subject: String, found: String },
     /// The store was closed, or its writer has ended.
     #[error("the store is closed")]
     Closed,

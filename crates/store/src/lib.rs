@@ -14,6 +14,7 @@ mod error;
 mod ledger;
 pub mod offline;
 mod open;
+pub mod policies;
 mod read;
 mod row;
 mod shared;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use domain::policy::Digest;
 use domain::schedule::snapshot::{ClientView, Shape, Snapshot};
 use domain::{ClientName, ClientRecord, JobId, Limits, ServiceName, UserId, WaitReason};
 use sqlx::SqlitePool;
@@ -40,7 +42,8 @@ pub use row::{
 pub use writer::WriterTask;
 
 use clock::Clock;
-use command::{Call, Command, KillOrder};
+use command::{Call, Command, KillOrder, PinOrder, ResumeOrder};
+use policies::{Activated, Pinned, PoliciesInForce, Scope};
 use shared::Shared;
 
 /// A handle to the database; cheap to clone.
@@ -187,6 +190,31 @@ impl Store {
         self.ask("a client", record, Command::PutClient).await
     }
 
+    /// Brings all the choices into force, or none of them. One that is in force already makes no row, except that an
+    /// operator's asks a pinned one to decide again.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn activate(&self, request: policies::Request) -> Result<Activated, StoreError> {
+        self.ask("chosen policies", request, Command::Activate).await
+    }
+
+    /// Lets the built-in decision stand in for a choice until an operator acts, if that choice is still in force.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn pin(&self, scope: Scope, digest: Digest, fault: String) -> Result<Pinned, StoreError> {
+        self.ask("a policy's fault", PinOrder { scope, digest, fault }, Command::Pin).await
+    }
+
+    /// Lets a pinned choice decide again. `by` is for people.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn resume(&self, scope: Scope, by: String) -> Result<Activated, StoreError> {
+        self.ask("a policy that decides again", ResumeOrder { scope, by }, Command::Resume).await
+    }
+
     /// Writes durably what changes nothing, to see whether that is possible.
     ///
     /// # Errors
@@ -233,6 +261,12 @@ impl Store {
         self.shared.ledger().snapshot()
     }
 
+    /// Which policies are in force. Cheap: nothing is copied.
+    #[must_use]
+    pub fn policies(&self) -> Arc<PoliciesInForce> {
+        self.shared.ledger().policies()
+    }
+
     /// In the order of their names.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientView> {
@@ -277,4 +311,8 @@ impl Store {
     pub fn ledger_dump(&self) -> LedgerDump {
         self.shared.ledger().dump()
     }
+}
+impl Store {
+    /// TEMP until merge
+    pub fn keep_usage(&self, _half_lives: BTreeMap<ServiceName, Duration>) {}
 }

@@ -7,6 +7,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use crate::Store;
 use crate::clock::UnixMillis;
 use crate::error::{Cause, StoreError};
+use crate::policies::{self, Activation};
 use crate::row::{HISTORY_COLUMNS, HistoryRow, JOB_COLUMNS, JobRow, PayloadKey, read_history, read_job};
 use crate::writer::jobs_where;
 
@@ -90,6 +91,17 @@ impl Store {
         let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(id.0).fetch_all(&self.readers).await;
         let rows = rows.map_err(Cause::from).and_then(|rows| rows.iter().map(read_history).collect());
         rows.map_err(self.reading("a job's history"))
+    }
+
+    /// What the last `requests` requests before the generation `before` changed about the policies in force, or the last
+    /// of all; the last request first.
+    ///
+    /// # Errors
+    /// The database cannot be read, or a row makes no sense.
+    pub async fn activation_log(&self, requests: u32, before: Option<u64>) -> Result<Vec<Activation>, StoreError> {
+        let mut connection = self.reader("the log of policies").await?;
+        let log = policies::rows::log(&mut connection, requests, before).await;
+        log.map_err(self.reading("the log of policies"))
     }
 
     /// At most `limit` jobs that ended before `before` and were not cleaned, longest ended first.

@@ -166,14 +166,23 @@ pub(crate) const JOB_COLUMNS: &str = "jobs.id, jobs.user_id, jobs.service, jobs.
      jobs.content_digest";
 
 /// Columns of one row, read in order; every complaint names the row.
-struct Columns<'r> {
+pub(crate) struct Columns<'r> {
     row: &'r SqliteRow,
     next: usize,
     subject: String,
 }
 
-impl Columns<'_> {
-    fn raw<T>(&mut self) -> Result<T, Cause>
+impl<'r> Columns<'r> {
+    /// From the first column on.
+    pub(crate) fn of(row: &'r SqliteRow, subject: String) -> Self {
+        Self { row, next: 0, subject }
+    }
+
+    pub(crate) fn damaged(&self, found: &dyn fmt::Display) -> Cause {
+        Cause::damaged(&self.subject, found)
+    }
+
+    pub(crate) fn raw<T>(&mut self) -> Result<T, Cause>
     where
         T: for<'d> sqlx::Decode<'d, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
     {
@@ -182,7 +191,7 @@ impl Columns<'_> {
         self.row.try_get(index).map_err(|error| Cause::damaged(&self.subject, &error))
     }
 
-    fn number<T: TryFrom<i64, Error: fmt::Display>>(&mut self) -> Result<T, Cause> {
+    pub(crate) fn number<T: TryFrom<i64, Error: fmt::Display>>(&mut self) -> Result<T, Cause> {
         let value = self.raw::<i64>()?;
         T::try_from(value).map_err(|error| Cause::damaged(&self.subject, &format!("{value}: {error}")))
     }
@@ -192,17 +201,17 @@ impl Columns<'_> {
         value.map(T::try_from).transpose().map_err(|error| Cause::damaged(&self.subject, &error))
     }
 
-    fn parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<T, Cause> {
+    pub(crate) fn parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<T, Cause> {
         let text = self.raw::<String>()?;
         text.parse().map_err(|error| Cause::damaged(&self.subject, &format!("`{text}`: {error}")))
     }
 
-    fn optional_parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<Option<T>, Cause> {
+    pub(crate) fn optional_parsed<T: FromStr<Err: fmt::Display>>(&mut self) -> Result<Option<T>, Cause> {
         let text = self.raw::<Option<String>>()?;
         text.map(|text| text.parse()).transpose().map_err(|error| Cause::damaged(&self.subject, &error))
     }
 
-    fn time(&mut self) -> Result<UnixMillis, Cause> {
+    pub(crate) fn time(&mut self) -> Result<UnixMillis, Cause> {
         self.raw::<i64>().map(UnixMillis)
     }
 
@@ -341,7 +350,7 @@ pub(crate) fn read_history(row: &SqliteRow) -> Result<HistoryRow, Cause> {
 /// Expects name, services, slots, labels, state.
 pub(crate) fn read_client(row: &SqliteRow) -> Result<ClientRecord, Cause> {
     let name: String = row.try_get(0)?;
-    let mut columns = Columns { row, next: 0, subject: format!("client {name}") };
+    let mut columns = Columns::of(row, format!("client {name}"));
     let name = columns.parsed()?;
     let services = columns.raw::<String>()?;
     let slots = columns.number()?;

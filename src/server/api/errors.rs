@@ -90,6 +90,7 @@ impl Problem {
             | Cause::Migration(_)
             | Cause::Outdated
             | Cause::Missing
+            | Cause::Unstorable { .. }
             | Cause::File(_)
             | Cause::Random(_)
             | Cause::Other(_) => ("database-unavailable", "the database does not take it now", "try again in a moment"),

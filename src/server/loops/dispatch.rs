@@ -1,7 +1,6 @@
 //! Whose turn it is and where: one snapshot, the schedule core, one assigning transaction.
 
-use domain::schedule::decide::{Placed, ScheduleSettings, decide};
-use domain::schedule::policies::Policies;
+use domain::schedule::decide::Placed;
 use domain::{AssignmentId, Placement};
 use store::{Proposal, StoreError};
 
@@ -12,22 +11,23 @@ use crate::server::parts::Parts;
 /// The dispatch loop.
 pub struct Dispatch {
     parts: Parts,
-    policies: Box<dyn Policies + Send>,
 }
 
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     #[error("assigning failed")]
-    Assign(#[from] StoreError),
+    Assign(#[source] StoreError),
+    #[error("that a policy is not asked any more could not be written")]
+    Pin(#[source] StoreError),
     #[error("no random source for assignment ids")]
     Random(#[from] getrandom::Error),
 }
 
 impl Dispatch {
     #[must_use]
-    pub fn new(parts: Parts, policies: Box<dyn Policies + Send>) -> Self {
-        Self { parts, policies }
+    pub fn new(parts: Parts) -> Self {
+        Self { parts }
     }
 }
 
@@ -39,8 +39,11 @@ impl Loop for Dispatch {
     }
 
     async fn run_once(&mut self) -> Result<Next, DispatchError> {
-        let settings = ScheduleSettings { reserve_after: self.parts.settings.reserve_after };
-        let decision = decide(&self.parts.store.snapshot(), self.policies.as_ref(), settings);
+        let policies = &self.parts.policies;
+        // A policy may take its whole budget of processor time: the other tasks of this thread go on elsewhere.
+        let decided = tokio::task::block_in_place(|| policies.decide(self.parts.snapshot()));
+        policies.settle(&decided).await.map_err(DispatchError::Pin)?;
+        let decision = decided.decision;
         for fault in &decision.faults {
             tracing::warn!(?fault, "a policy's answer was not followed");
         }
@@ -57,7 +60,7 @@ impl Loop for Dispatch {
             proposals.push(Proposal { job, placement: Placement { assignment, client } });
         }
         CrashPoint::Decided.passed();
-        let outcomes = self.parts.store.assign(proposals.clone()).await?;
+        let outcomes = self.parts.store.assign(proposals.clone()).await.map_err(DispatchError::Assign)?;
         CrashPoint::Assigned.passed();
         for (Proposal { job, placement }, outcome) in proposals.iter().zip(outcomes) {
             let client = &placement.client;

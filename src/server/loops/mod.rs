@@ -3,6 +3,7 @@
 pub mod collect;
 pub mod deliver;
 pub mod dispatch;
+pub mod policy_account;
 pub mod retention;
 pub mod sweep;
 pub mod trash;

@@ -1,5 +1,6 @@
 //! What can be done, used by both entrances: handlers and loops.
 
 pub mod jobs;
+pub mod policy;
 pub mod pool;
 pub mod storage;

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use domain::JobId;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use super::document;
 use super::http::{Answer, Form, Job};
-use super::process::{PATIENCE, Process};
+use super::process::{PATIENCE, Process, command, command_under_permissions};
 
 /// Below the ports that the kernel gives to who connects, so that nobody takes one while its owner is down.
 const STEADY_PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -25,9 +26,12 @@ pub struct Bed {
     http: reqwest::Client,
 }
 
+type MakeCommand = fn(&[String], &[(String, String)]) -> Command;
+
 /// A client with its directory, running or not.
 pub struct ClientNode {
     pub dir: PathBuf,
+    command: MakeCommand,
     args: Vec<String>,
     env: Vec<(String, String)>,
     pub process: Option<Process>,
@@ -75,19 +79,31 @@ impl Bed {
     }
 
     pub fn client_with(&self, name: &str, args: &[&str]) -> ClientNode {
-        self.start_client(name, args, &[], String::new())
+        self.start_client(command, name, args, &[], String::new())
+    }
+
+    /// A client with 8 slots that may not read every file, also where the tests run as root.
+    pub fn client_under_permissions(&self, name: &str) -> ClientNode {
+        self.start_client(command_under_permissions, name, &["--slots", "8"], &[], String::new())
     }
 
     /// In this environment, and at an address that stays its own while it is down.
     pub fn steady_client(&self, name: &str, args: &[&str], env: &[(&str, &str)]) -> ClientNode {
-        self.start_client(name, args, env, format!("http://{}", free_address()))
+        self.start_client(command, name, args, env, format!("http://{}", free_address()))
     }
 
-    fn start_client(&self, name: &str, args: &[&str], env: &[(&str, &str)], url: String) -> ClientNode {
+    fn start_client(
+        &self,
+        command: MakeCommand,
+        name: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+        url: String,
+    ) -> ClientNode {
         let dir = self.dir.path().join(name);
         let mut all = vec!["client".to_owned(), "--data-dir".to_owned(), dir.display().to_string()];
         all.extend(args.iter().map(|arg| (*arg).to_owned()));
-        let mut node = ClientNode { dir, args: all, env: owned(env), process: None, url };
+        let mut node = ClientNode { dir, command, args: all, env: owned(env), process: None, url };
         node.start();
         node
     }
@@ -169,7 +185,7 @@ impl ClientNode {
     pub fn start(&mut self) {
         let log = self.dir.with_extension("log");
         let args = [self.args.clone(), listen(&self.url).to_vec()].concat();
-        let process = Process::start(&args, &self.env, &log);
+        let process = Process::start((self.command)(&args, &self.env), &log);
         self.url = format!("http://{}", process.address);
         self.process = Some(process);
     }
@@ -209,7 +225,7 @@ impl ServerNode {
     pub fn start(&mut self) {
         let log = self.dir.with_extension("log");
         let args = [self.args.clone(), listen(&self.url).to_vec()].concat();
-        let process = Process::start(&args, &self.env, &log);
+        let process = Process::start(command(&args, &self.env), &log);
         self.url = format!("http://{}", process.address);
         self.process = Some(process);
         // Connections to an earlier process are not taken up again.

@@ -14,6 +14,10 @@ use super::init;
 /// The longest anything in the tests is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_job-orchestrator");
+/// Taken away: what lets root read and write whatever permissions say.
+const PRIVILEGES: &str = "-dac_override,-dac_read_search";
+
 pub struct Process {
     child: Child,
     /// Where it listens, from its own ready message.
@@ -21,10 +25,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `job-orchestrator` with `args` and waits until it says where it listens.
-    pub fn start(args: &[String], env: &[(String, String)], log: &Path) -> Self {
+    /// Starts a server or client and waits until it says where it listens.
+    pub fn start(mut command: Command, log: &Path) -> Self {
         let mut child = init::own(|| {
-            let child = command(args, env).stderr(Stdio::piped()).spawn().unwrap();
+            let child = command.stderr(Stdio::piped()).spawn().unwrap();
             let pid = child.id();
             (child, pid)
         });
@@ -45,7 +49,7 @@ impl Process {
         }
         let _ = child.kill();
         let _ = child.wait();
-        panic!("not ready: {args:?}\n{}", std::fs::read_to_string(log).unwrap_or_default());
+        panic!("not ready: {command:?}\n{}", std::fs::read_to_string(log).unwrap_or_default());
     }
 
     pub fn pid(&self) -> u32 {
@@ -84,7 +88,21 @@ impl Drop for Process {
 
 /// `job-orchestrator` with nothing of our own environment but what it needs to find programs.
 pub fn command(args: &[String], env: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_job-orchestrator"));
+    dressed(Command::new(PROGRAM), args, env)
+}
+
+/// The same as a process that the permissions of files bind, which they do not bind root.
+pub fn command_under_permissions(args: &[String], env: &[(String, String)]) -> Command {
+    if !nix::unistd::geteuid().is_root() {
+        return command(args, env);
+    }
+    // Part of every Debian; it becomes the program, with the same pid.
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--inh-caps", PRIVILEGES, "--bounding-set", PRIVILEGES, PROGRAM]);
+    dressed(setpriv, args, env)
+}
+
+fn dressed(mut command: Command, args: &[String], env: &[(String, String)]) -> Command {
     command.args(args).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.env("ORCHESTRATOR_LOG_FORMAT", "json").envs(env.iter().map(|(key, value)| (key, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null());

@@ -16,6 +16,7 @@ const HEAVY: &[Heavy] = &[
     Heavy { name: "sqlx", homes: &["crates/store/"], remedy: "ask crates/store: it is the only home of sqlx" },
     Heavy { name: "wasmtime*", homes: &["crates/policy-host/"], remedy: "ask crates/policy-host" },
     Heavy { name: "aws_*", homes: &["crates/provider-ec2/"], remedy: "ask crates/provider-ec2" },
+    Heavy { name: "wit_component", homes: &["crates/policy-build/"], remedy: "ask crates/policy-build" },
     Heavy {
         name: "poem*",
         homes: &["src/server/api/", "src/client/api.rs", "src/client/api/"],
@@ -23,8 +24,8 @@ const HEAVY: &[Heavy] = &[
     },
     Heavy {
         name: "std::env",
-        // A bench is a program of its own, and its arguments are its only settings.
-        homes: &["src/config/", "src/cli/", "xtask/", "benches/"],
+        // A bench is a program of its own, and its arguments are its only settings; policy-build finds compilers.
+        homes: &["src/config/", "src/cli/", "xtask/", "benches/", "crates/policy-build/"],
         remedy: "config is the only reader of the environment; take a setting",
     },
     Heavy {

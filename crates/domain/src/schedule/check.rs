@@ -3,6 +3,7 @@
 //! Whatever breaks one is left out and reported; the rest of the answer stands.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use super::policies::{QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
 use crate::policy::PolicyKind;
@@ -27,6 +28,23 @@ pub enum Breach {
     PlacedTwice,
     /// A client without the service, the labels or enough free slots.
     DoesNotFit,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownUser => "it names a user who was not asked about",
+            Self::AbovePlaceable => "it grants more jobs than the user has that fit somewhere now",
+            Self::AboveUserLimit => "it grants more jobs than RUNS_PER_USER allows",
+            Self::AboveServiceLimit => "it grants more jobs than MAX_RUNS allows",
+            Self::AboveFreeSlots => "it grants more jobs than there are free slots",
+            Self::OutOfRange => "it names a job or a client that was not asked about",
+            Self::PlacedTwice => "it places a job twice",
+            Self::DoesNotFit => {
+                "it places a job on a client that does not have the service, the labels or the free slots"
+            }
+        })
+    }
 }
 
 /// Parts of a policy's answers that were not followed. A job too many counts as one.

@@ -12,7 +12,7 @@
 //! Costs O(users × shapes + clients + placements × log), plus one label test per requirement and kind of client.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::time::Duration;
 
 use super::check::{Breach, Checked, Faults, PolicyFault, checked, harmless};
@@ -118,7 +118,7 @@ fn round(tick: &mut Tick<'_>, policies: &dyn Policies, faults: &mut Faults) -> b
         (0..tick.services.len()).map(|service| ask_quota(tick, service, policies, faults)).collect();
     let mut picks = in_fair_order(tick, granted);
     picks.retain(|pick| !redeem_hold(tick, pick));
-    if !picks.is_empty() {
+    for picks in by_routing_policy(tick, picks, policies) {
         ask_routing(tick, &picks, policies, faults);
     }
     tick.placements.len() > before
@@ -258,6 +258,17 @@ fn redeem_hold(tick: &mut Tick<'_>, pick: &Pick<'_>) -> bool {
     let Some(client) = held.map(|hold| hold.client) else { return false };
     tick.place(pick.at, pick.head, client, &pick.by, None);
     true
+}
+
+/// The jobs of services that share a routing policy, together and in their order.
+fn by_routing_policy<'a>(tick: &Tick<'_>, picks: Vec<Pick<'a>>, policies: &dyn Policies) -> Vec<Vec<Pick<'a>>> {
+    let of_service: Vec<usize> =
+        tick.services.iter().map(|service| policies.routed_with(&service.queue.service)).collect();
+    let mut groups: BTreeMap<usize, Vec<Pick<'a>>> = BTreeMap::new();
+    for pick in picks {
+        groups.entry(of_service[pick.at.service]).or_default().push(pick);
+    }
+    groups.into_values().collect()
 }
 
 /// Asks where the jobs go, and follows what can be followed.

@@ -142,4 +142,8 @@ pub trait Policies {
     fn quota(&self, input: &QuotaInput<'_>) -> (QuotaAnswer, Author);
     /// Where granted jobs go; see [`RoutingInput`].
     fn routing(&self, input: &RoutingInput<'_>) -> (RoutingAnswer, Author);
+    /// Which services share a routing policy: their jobs are asked about together. Others have another number.
+    fn routed_with(&self, _service: &ServiceName) -> usize {
+        0
+    }
 }

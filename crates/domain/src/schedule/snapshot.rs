@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{ClientName, ClientRecord, JobId, Limits, Requires, ServiceName, Slots, UserId};
 
 /// What of a job decides where it fits: waiting jobs are counted by it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Shape {
     /// Slots of one client that it takes.
     pub slots: Slots,
@@ -15,7 +17,7 @@ pub struct Shape {
 }
 
 /// One instant of all queues and clients.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Each service with waiting jobs, once.
     pub services: Vec<ServiceQueue>,
@@ -24,7 +26,7 @@ pub struct Snapshot {
 }
 
 /// A client with what is taken of it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ClientView {
     /// The client itself.
     pub record: ClientRecord,
@@ -45,7 +47,7 @@ impl ClientView {
 }
 
 /// What waits for one service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ServiceQueue {
     /// Its name.
     pub service: ServiceName,
@@ -58,7 +60,7 @@ pub struct ServiceQueue {
 }
 
 /// What one user waits for in one service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UserQueue {
     /// Whose jobs they are.
     pub user: UserId,
@@ -76,7 +78,7 @@ pub struct UserQueue {
 }
 
 /// Waiting jobs of one shape, of one user, in one service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Waiting {
     /// What they ask of a client.
     pub shape: Shape,
@@ -89,7 +91,7 @@ pub struct Waiting {
 }
 
 /// A job that could be next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Which job.
     pub job: JobId,

@@ -46,6 +46,7 @@ impl Ledger {
             lines.extend(client.record.iter().map(|record| format!("client {name}: {record:?}")));
             lines.extend(client.jobs.iter().map(|(job, active)| format!("client {name} job {job}: {active:?}")));
         }
+        lines.extend(self.policies.facts());
         LedgerDump(lines)
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger from the database, in four statements at any number of rows.
+//! The ledger from the database, in six statements at any number of rows.
 
 use domain::schedule::snapshot::Shape;
 use domain::{JobId, ServiceName, Slots, UserId};
@@ -8,6 +8,7 @@ use super::queue::Entry;
 use super::{Ledger, Retried};
 use crate::clock::{Clock, Moment, UnixMillis};
 use crate::error::Cause;
+use crate::policies;
 use crate::row::{JOB_COLUMNS, JobRow, read_client, read_job};
 
 /// One row for each user, shape and priority instead of one a job: a row through sqlx costs 1.5 µs, a number in a
@@ -52,6 +53,7 @@ pub(crate) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Res
     for row in sqlx::query(CLIENTS).fetch_all(&mut *connection).await? {
         ledger.put_client(read_client(&row)?);
     }
+    ledger.put_policies(policies::rows::load(connection).await?.into());
     Ok(ledger)
 }
 

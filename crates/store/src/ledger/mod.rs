@@ -1,4 +1,4 @@
-//! What dispatch needs to know, in memory: queues, counts, clients.
+//! What dispatch needs to know, in memory: queues, counts, clients, the policies in force.
 //!
 //! The writer is its sole mutator and changes it after each commit by what was committed, so it never says what the
 //! database does not; at start it is rebuilt from the database ([`load`]). That is why a decision costs the same at
@@ -12,6 +12,7 @@ mod snapshot;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use domain::schedule::snapshot::Shape;
 use domain::{AssignmentId, ClientName, ClientRecord, JobId, Limits, ServiceName, Status, UserId};
@@ -20,6 +21,7 @@ pub use dump::LedgerDump;
 pub use view::{ActiveAssignment, ClientWork};
 
 use crate::clock::{Clock, Moment, Since};
+use crate::policies::PoliciesInForce;
 use crate::row::JobRow;
 use queue::{Entry, Queue};
 
@@ -35,6 +37,7 @@ pub(crate) struct Ledger {
     /// Queued jobs that rest after a loss, and until when. Also those that have rested enough, until they leave the
     /// queue: it is time that ends a rest, not a change.
     resting: BTreeMap<Place, BTreeMap<JobId, Since>>,
+    policies: Arc<PoliciesInForce>,
 }
 
 /// Where jobs queue.
@@ -114,6 +117,7 @@ impl Ledger {
             clients: BTreeMap::new(),
             retried: HashMap::new(),
             resting: BTreeMap::new(),
+            policies: Arc::default(),
         }
     }
 
@@ -161,6 +165,14 @@ impl Ledger {
     pub(crate) fn put_client(&mut self, record: ClientRecord) {
         let client = self.clients.entry(record.name.clone()).or_default();
         client.record = Some(record);
+    }
+
+    pub(crate) fn put_policies(&mut self, policies: Arc<PoliciesInForce>) {
+        self.policies = policies;
+    }
+
+    pub(crate) fn policies(&self) -> Arc<PoliciesInForce> {
+        self.policies.clone()
     }
 
     fn enter(&mut self, row: &JobRow, now: Moment) {

@@ -8,6 +8,7 @@ use domain::{
 };
 
 use super::assign::Taken;
+use super::policies::PolicyDraft;
 use crate::clock::UnixMillis;
 use crate::command::{Accepted, Applied, Command, KillOrder, KillRequest, NewJob, Report};
 use crate::ledger::{Change, Ledger};
@@ -20,12 +21,13 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) history: Vec<HistoryRow>,
     pub(super) clients: Vec<ClientRecord>,
+    pub(super) policies: PolicyDraft,
     pub(super) next_id: JobId,
 }
 
 impl Plan {
     pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.clients.is_empty()
+        self.changes.is_empty() && self.clients.is_empty() && self.policies.is_empty()
     }
 }
 
@@ -47,6 +49,7 @@ pub(super) struct Draft<'a> {
     pub(super) clients: BTreeMap<ClientName, ClientRecord>,
     /// What this batch adds to the ledger's counts.
     pub(super) taken: Taken,
+    policies: PolicyDraft,
     history: Vec<HistoryRow>,
     next_id: JobId,
     now: UnixMillis,
@@ -70,6 +73,7 @@ impl<'a> Draft<'a> {
             by_hand_in,
             clients: BTreeMap::new(),
             taken: Taken::default(),
+            policies: PolicyDraft::new(ledger.policies()),
             history: Vec::new(),
             next_id,
             now,
@@ -93,6 +97,9 @@ impl<'a> Draft<'a> {
                 self.clients.insert(call.request.name.clone(), call.request.clone());
                 call.answer = Some(());
             }
+            Command::Activate(call) => call.answer = Some(self.policies.activate(&call.request, self.now)),
+            Command::Resume(call) => call.answer = Some(self.policies.resume(&call.request, self.now)),
+            Command::Pin(call) => call.answer = Some(self.policies.pin(&call.request, self.now)),
             Command::Probe(_) | Command::Verify(_) | Command::Close(_) => {}
         }
     }
@@ -103,6 +110,7 @@ impl<'a> Draft<'a> {
             changes: self.jobs.into_values().filter(changed).collect(),
             history: self.history,
             clients: self.clients.into_values().collect(),
+            policies: self.policies,
             next_id: self.next_id,
         }
     }

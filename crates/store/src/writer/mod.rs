@@ -6,6 +6,7 @@
 
 mod assign;
 mod draft;
+mod policies;
 mod statements;
 
 use std::slice;
@@ -162,6 +163,7 @@ impl WriterTask {
             let mut ledger = self.shared.ledger();
             ledger.commit(&plan.changes, now);
             plan.clients.into_iter().for_each(|client| ledger.put_client(client));
+            ledger.put_policies(plan.policies.in_force);
         }
         let live_before =
             |change: &&crate::ledger::Change| change.before.as_ref().is_none_or(|before| !before.status().is_final());
@@ -204,6 +206,9 @@ mod tests {
         let behind = "INSERT INTO jobs (id, user_id, service, slots, requires, priority, labels, status, version, attempt, \
                       lost, payload, payload_bytes, created_at) VALUES (1, 7, 'a', 1, '', 0, '', 'Queued', 1, 0, 0, 'k', 1, 1)";
         sqlx::query(behind).execute(&writer.pool).await.unwrap();
+        let behind = "INSERT INTO policy_activations (generation, kind, service, by_whom, source, at) \
+                      VALUES (1, 'quota', '', 'x', 'api', 1)";
+        sqlx::query(behind).execute(&writer.pool).await.unwrap();
         writer.in_doubt = true;
         let mut running = JoinSet::new();
         running.spawn(writer.run());
@@ -214,6 +219,7 @@ mod tests {
             (&queue.service, queue.limits, queue.users[0].waiting[0].queued),
             (&service, Some(Limits::default()), 1)
         );
+        assert_eq!(store.policies().generation, 1);
         assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
         store.close().await;
     }

@@ -11,6 +11,7 @@ use super::draft::Plan;
 use crate::command::{Command, NewJob};
 use crate::error::Cause;
 use crate::ledger::Change;
+use crate::policies::rows as policies;
 use crate::row::{HistoryRow, JOB_COLUMNS, JobRow, outcome_of, read_job};
 
 /// Rows in one statement at most; the widest has 17 parameters a row, and SQLite takes 32,766.
@@ -36,7 +37,13 @@ pub(super) async fn touched_jobs(
             Command::Expire(call) => ids.extend(call.request.iter().map(|job| job.0)),
             Command::Apply(call) => assignments.extend(call.request.iter().map(|report| report.assignment.to_string())),
             Command::Accept(call) => hand_ins.extend(hand_in(&call.request)),
-            Command::PutClient(_) | Command::Probe(_) | Command::Verify(_) | Command::Close(_) => {}
+            Command::PutClient(_)
+            | Command::Activate(_)
+            | Command::Pin(_)
+            | Command::Resume(_)
+            | Command::Probe(_)
+            | Command::Verify(_)
+            | Command::Close(_) => {}
         }
     }
     let mut jobs = jobs_where(connection, "jobs.id", ids).await?;
@@ -115,6 +122,12 @@ pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Res
     }
     for rows in plan.clients.chunks(ROWS) {
         put_clients(connection, rows).await?;
+    }
+    for rows in plan.policies.activations.chunks(ROWS) {
+        policies::insert_activations(connection, rows).await?;
+    }
+    for scope in &plan.policies.pins {
+        policies::put_pin(connection, scope, plan.policies.in_force.pins().get(scope)).await?;
     }
     Ok(())
 }

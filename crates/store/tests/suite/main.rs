@@ -8,6 +8,7 @@ mod hand_in;
 mod harness;
 mod kills;
 mod model;
+mod policies;
 mod reading;
 mod restart;
 mod resting;

@@ -89,6 +89,12 @@ impl Belief {
         }
     }
 
+    /// What lately ended badly on the client or did not get there, in a row.
+    pub fn recent_failures(&self) -> u32 {
+        let setbacks = u32::try_from(self.setbacks.in_a_row).unwrap_or(u32::MAX);
+        self.breaker.failures_in_a_row().saturating_add(setbacks)
+    }
+
     pub fn delivered(&mut self) {
         self.setbacks = Setbacks::default();
     }

@@ -247,6 +247,12 @@ impl Member {
         self.change(|memory, _| memory.belief.admits(assignment)).await
     }
 
+    /// What lately ended badly on the client or did not get there, in a row.
+    #[must_use]
+    pub fn recent_failures(&self) -> u32 {
+        self.memory().belief.recent_failures()
+    }
+
     #[must_use]
     pub fn is_removed(&self) -> bool {
         self.memory().belief.enlisted != Enlisted::Configured

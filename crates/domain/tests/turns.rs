@@ -50,9 +50,11 @@ fn a_service_that_is_removed_or_has_nothing_waiting_has_no_turns() {
 fn a_policy_that_invents_users_names_none() {
     struct Inventive;
     impl Policies for Inventive {
-        fn quota(&self, _: &QuotaInput<'_>) -> (QuotaAnswer, Author) {
+        fn quota(&self, input: &QuotaInput<'_>) -> (QuotaAnswer, Author) {
+            let asked: Vec<(i64, u32)> = input.users.iter().map(|user| (user.user.get(), user.placeable)).collect();
+            assert_eq!(asked, [(1, 5), (2, 1), (3, 1)], "who is at the limit or waits for nothing is not asked about");
             let grant = |user: i64| Grant { user: user.try_into().unwrap(), jobs: u32::MAX };
-            let grants = vec![grant(666), grant(3), grant(5), grant(3), grant(2)];
+            let grants = vec![grant(666), grant(3), grant(4), grant(3), grant(2)];
             (QuotaAnswer { grants, reasons: Vec::new() }, Author { name: "inventive".parse().unwrap(), digest: None })
         }
 

@@ -40,14 +40,12 @@ fn imagined(queue: &ServiceQueue, limits: Limits) -> QuotaInput<'_> {
 /// Nothing of one who waits for nothing or whose limit leaves nothing: that is why, and not the others.
 fn imagined_user(user: &UserQueue, limits: Limits) -> Option<QuotaUser> {
     let queued: u64 = user.waiting.iter().map(|waiting| waiting.queued).sum();
-    let room = limits.runs_per_user.saturating_sub(user.active);
-    let placeable = u32::try_from(queued).unwrap_or(u32::MAX).min(room);
     let waits = |waiting: &&Waiting| waiting.queued > 0;
     let oldest_wait = user.waiting.iter().filter(waits).map(|waiting| waiting.oldest_wait).max()?;
     let heads = user.waiting.iter().flat_map(|waiting| &waiting.heads);
-    (placeable > 0).then(|| QuotaUser {
+    (user.active < limits.runs_per_user).then(|| QuotaUser {
         user: user.user,
-        placeable,
+        placeable: u32::try_from(queued).unwrap_or(u32::MAX),
         queued,
         active: user.active,
         active_everywhere: user.active_everywhere,

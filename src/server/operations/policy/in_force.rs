@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ServiceName;
-use domain::policy::PolicyKind;
-use store::policies::Scope;
+use domain::policy::{PolicyKind, Settings};
+use store::policies::{Chosen, PoliciesInForce, Scope};
 
+use super::library::Library;
 use super::seat::Seat;
+use crate::runtime::chain;
 
 /// One instant of all that was chosen.
 #[derive(Debug, Clone)]
@@ -23,6 +25,37 @@ impl InForce {
     /// `defaults` are for every service, in the order of [`PolicyKind::ALL`].
     pub fn new(generation: u64, defaults: [Arc<Seat>; 3], own: impl IntoIterator<Item = Arc<Seat>>) -> Self {
         Self { generation, defaults, seats: own.into_iter().map(|seat| (seat.scope.clone(), seat)).collect() }
+    }
+
+    /// What the rows say, from seats that are known or from the library; and what does not load any more. A seat whose
+    /// choice stays keeps its record, but for that of `renewed`.
+    pub async fn load(
+        library: &Library,
+        rows: &PoliciesInForce,
+        known: &[Arc<Seat>],
+        renewed: Option<&Scope>,
+    ) -> (Self, Vec<(Scope, String)>) {
+        let mut broken = Vec::new();
+        let mut own = Vec::new();
+        let mut defaults = Vec::new();
+        for kind in PolicyKind::ALL {
+            let scope = Scope { kind, service: None };
+            let chosen = rows.chosen(&scope).cloned();
+            let by_default = chosen.is_none();
+            let chosen = chosen.unwrap_or_else(|| {
+                let (name, digest) = Library::default_of(kind);
+                Chosen { name, digest, settings: Settings::default() }
+            });
+            defaults.push(seat(library, rows, known, renewed, (scope, chosen, by_default), &mut broken).await);
+        }
+        for row in rows.activations().filter(|row| row.scope.service.is_some()) {
+            if let Some(chosen) = row.chosen.clone() {
+                own.push(seat(library, rows, known, renewed, (row.scope.clone(), chosen, false), &mut broken).await);
+            }
+        }
+        #[expect(clippy::expect_used, reason = "the loop above goes over an array of three")]
+        let defaults = defaults.try_into().expect("a seat for each of the three kinds");
+        (Self::new(rows.generation, defaults, own), broken)
     }
 
     /// The seat of a service: its own, or the one for every service.
@@ -77,4 +110,28 @@ impl InForce {
         };
         services.filter_map(|service| Some((service.clone(), half_life(service)?))).collect()
     }
+}
+
+async fn seat(
+    library: &Library,
+    rows: &PoliciesInForce,
+    known: &[Arc<Seat>],
+    renewed: Option<&Scope>,
+    (scope, chosen, by_default): (Scope, Chosen, bool),
+    broken: &mut Vec<(Scope, String)>,
+) -> Arc<Seat> {
+    let same = |seat: &&Arc<Seat>| seat.scope == scope && seat.chosen == chosen && seat.by_default == by_default;
+    if let Some(seat) = known.iter().find(same).filter(|_| renewed != Some(&scope)) {
+        return seat.clone();
+    }
+    let policy = match library.load(chosen.digest).await {
+        Ok(component) => component.configure(&chosen.settings).map(Arc::new).map_err(|error| chain(&error)),
+        Err(error) => Err(chain(&error)),
+    };
+    if let Err(why) = &policy {
+        broken.push((scope.clone(), format!("{} cannot be asked, the built-in policy decides: {why}", chosen.name)));
+    }
+    let pin = rows.pins().get(&scope);
+    let seat = Seat::new(scope, chosen, policy, pin);
+    Arc::new(if by_default { seat.by_default() } else { seat })
 }

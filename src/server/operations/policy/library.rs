@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use domain::policy::{Description, Digest, PolicyKind, PolicyName, Settings};
-use policy_host::{Budget, Component, LoadError, PolicyHost};
+use policy_host::{Budget, Component, EngineError, LoadError, PolicyHost};
 
 use crate::files::durable;
 
@@ -53,6 +53,8 @@ pub enum LibraryError {
     Write(PathBuf, #[source] std::io::Error),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("the server is stopping")]
     Stopping,
 }
@@ -81,10 +83,10 @@ impl Library {
     ///
     /// # Errors
     /// The directory cannot be made, or this machine cannot run components.
-    pub fn open(data_dir: &Path) -> anyhow::Result<Self> {
+    pub fn open(data_dir: &Path) -> Result<Self, LibraryError> {
         let policies = data_dir.join("policies");
         let directory = policies.join("components");
-        durable::create_dirs(&directory)?;
+        durable::create_dirs(&directory).map_err(|error| LibraryError::Write(directory.clone(), error))?;
         let host = PolicyHost::new(Budget::default(), Some(&policies.join("code")))?;
         let shipped = SHIPPED.iter().map(|shipped| (PolicyHost::digest(shipped.bytes), shipped)).collect();
         Ok(Self { host, directory, shipped, loaded: Mutex::default(), known: Mutex::default() })

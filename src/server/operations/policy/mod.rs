@@ -8,6 +8,7 @@
 
 mod activation;
 mod deciding;
+mod events;
 mod in_force;
 mod journal;
 mod library;
@@ -20,10 +21,11 @@ mod wanted;
 
 pub use activation::{ActivateError, Done, Refusal, Step, StepDone, Wanted, Wish};
 pub use deciding::{Asked, Deciding};
+pub use events::{Event, Events};
 pub use in_force::InForce;
 pub use journal::{CallEntry, Entry, HeldEntry, Journal, PlacedEntry, Ring, RingError};
 pub use library::{Known, Library, LibraryError};
-pub use registry::{Decided, Event, Registry, RegistryParts};
+pub use registry::{Decided, Registry, RegistryParts};
 pub use rehearsal::Rehearsal;
 pub use replay::Replay;
 pub use seat::{LastFault, Seat, SeatState};

@@ -3,12 +3,9 @@
 //! The database decides; what is here is made from it. One change at a time goes through its steps, is committed, and is
 //! then exchanged for what was in force as a whole. A decision that began before ends with what it began with.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::ServiceName;
-use domain::policy::PolicyKind;
 use domain::schedule::snapshot::Snapshot;
 use domain::schedule::{Decision, ScheduleSettings, decide};
 use store::policies::{Activated, Choice, Chosen, PoliciesInForce, Request, Scope, Source};
@@ -16,6 +13,7 @@ use store::{Store, StoreError};
 
 use super::activation::{ActivateError, Done, Preparation, Prepared, Refusal, Stage, Step, StepDone, Wanted, Wish};
 use super::deciding::{Asked, Deciding};
+use super::events::Events;
 use super::in_force::InForce;
 use super::journal::{Journal, Ring, RingError};
 use super::library::Library;
@@ -24,8 +22,6 @@ use super::seat::Seat;
 use super::shadow::Shadow;
 use crate::runtime::Wake;
 
-/// Events that are remembered.
-const EVENTS: usize = 500;
 /// Logged inputs that a candidate is tried on.
 const LOGGED_INPUTS: usize = 20;
 
@@ -33,6 +29,7 @@ pub struct Registry {
     pub library: Library,
     pub journal: Journal,
     pub shadow: Shadow,
+    pub events: Events,
     store: Store,
     services: Vec<ServiceName>,
     settings: ScheduleSettings,
@@ -40,20 +37,6 @@ pub struct Registry {
     in_force: RwLock<Arc<InForce>>,
     /// Held over a whole change.
     changing: tokio::sync::Mutex<()>,
-    events: Mutex<VecDeque<Event>>,
-}
-
-/// Something that happened to the policies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    pub at: SystemTime,
-    /// Who asked; empty for what happened by itself.
-    pub by: String,
-    pub scope: Option<Scope>,
-    /// A stable word: a step's, `activated`, `unchanged`, `conflict`, `fault`, `pinned`, `resumed`, `broken`.
-    pub what: &'static str,
-    pub good: bool,
-    pub text: String,
 }
 
 /// A decision, and how it came about.
@@ -78,21 +61,21 @@ impl Registry {
     pub async fn open(store: Store, parts: RegistryParts) -> Self {
         let RegistryParts { library, journal, services, settings, dispatch } = parts;
         let rows = store.policies();
-        let (in_force, broken) = load(&library, &rows, &[], None).await;
+        let (in_force, broken) = InForce::load(&library, &rows, &[], None).await;
         let registry = Self {
             library,
             journal,
             shadow: Shadow::default(),
+            events: Events::default(),
             store,
             services,
             settings,
             dispatch,
             in_force: RwLock::new(Arc::new(in_force)),
             changing: tokio::sync::Mutex::default(),
-            events: Mutex::default(),
         };
         for (scope, why) in broken {
-            registry.tell(String::new(), Some(scope), "broken", false, why);
+            registry.events.tell(String::new(), Some(scope), "broken", false, why);
         }
         registry.keep_usage();
         registry
@@ -101,12 +84,6 @@ impl Registry {
     #[must_use]
     pub fn in_force(&self) -> Arc<InForce> {
         self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What happened, the last first.
-    #[must_use]
-    pub fn events(&self) -> Vec<Event> {
-        self.told().iter().rev().cloned().collect()
     }
 
     /// Decides by what is in force now, on the calling thread.
@@ -131,7 +108,7 @@ impl Registry {
         for Asked { seat, fault, .. } in &decided.asked {
             let pinned = seat.note(fault.as_ref());
             if let Some(fault) = fault {
-                self.tell(
+                self.events.tell(
                     String::new(),
                     Some(seat.scope.clone()),
                     "fault",
@@ -141,7 +118,7 @@ impl Registry {
             }
             if let Some(fault) = pinned {
                 let text = format!("{} is not asked any more until an operator acts: {fault}", seat.author());
-                self.tell(String::new(), Some(seat.scope.clone()), "pinned", false, text);
+                self.events.tell(String::new(), Some(seat.scope.clone()), "pinned", false, text);
                 self.store.pin(seat.scope.clone(), seat.chosen.digest, fault).await?;
             }
         }
@@ -212,16 +189,18 @@ impl Registry {
         match &outcome {
             Ok(done) if done.changed => {
                 let text = format!("generation {}", done.generation);
-                self.tell(by.to_owned(), None, "activated", true, text);
+                self.events.tell(by.to_owned(), None, "activated", true, text);
             }
-            Ok(done) => self.tell(by.to_owned(), None, "unchanged", true, format!("generation {}", done.generation)),
+            Ok(done) => {
+                self.events.tell(by.to_owned(), None, "unchanged", true, format!("generation {}", done.generation))
+            }
             Err(ActivateError::Refused(Refusal { scope, step, why })) => {
-                self.tell(by.to_owned(), Some(scope.clone()), step.as_str(), false, why.clone());
+                self.events.tell(by.to_owned(), Some(scope.clone()), step.as_str(), false, why.clone());
             }
             Err(error @ ActivateError::Conflict { .. }) => {
-                self.tell(by.to_owned(), None, "conflict", false, error.to_string());
+                self.events.tell(by.to_owned(), None, "conflict", false, error.to_string());
             }
-            Err(error) => self.tell(by.to_owned(), None, Step::Commit.as_str(), false, error.to_string()),
+            Err(error) => self.events.tell(by.to_owned(), None, Step::Commit.as_str(), false, error.to_string()),
         }
         outcome
     }
@@ -260,7 +239,7 @@ impl Registry {
         let rows = self.store.policies();
         // With a record that begins anew, even where no row had to change.
         self.exchange(&rows, &[], Some(&scope)).await;
-        self.tell(by.to_owned(), Some(scope), "resumed", true, String::new());
+        self.events.tell(by.to_owned(), Some(scope), "resumed", true, String::new());
         Ok(outcome)
     }
 
@@ -322,10 +301,10 @@ impl Registry {
     async fn exchange(&self, rows: &PoliciesInForce, prepared: &[Arc<Seat>], renewed: Option<&Scope>) {
         let mut known: Vec<Arc<Seat>> = prepared.to_vec();
         known.extend(self.in_force().seats().cloned());
-        let (in_force, broken) = load(&self.library, rows, &known, renewed).await;
+        let (in_force, broken) = InForce::load(&self.library, rows, &known, renewed).await;
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         for (scope, why) in broken {
-            self.tell(String::new(), Some(scope), "broken", false, why);
+            self.events.tell(String::new(), Some(scope), "broken", false, why);
         }
         self.keep_usage();
         self.dispatch.wake();
@@ -334,78 +313,4 @@ impl Registry {
     fn keep_usage(&self) {
         self.store.keep_usage(self.in_force().half_lives(self.services.iter()));
     }
-
-    /// Logs and remembers what happened.
-    fn tell(&self, by: String, scope: Option<Scope>, what: &'static str, good: bool, text: String) {
-        let about = scope.as_ref().map(ToString::to_string).unwrap_or_default();
-        if good {
-            tracing::info!(policy.scope = about, policy.event = what, by, "policies: {text}");
-        } else {
-            tracing::warn!(policy.scope = about, policy.event = what, by, "policies: {text}");
-        }
-        let mut events = self.told();
-        events.push_back(Event { at: SystemTime::now(), by, scope, what, good, text });
-        let too_many = events.len().saturating_sub(EVENTS);
-        events.drain(..too_many);
-    }
-
-    fn told(&self) -> MutexGuard<'_, VecDeque<Event>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the rows say, from seats that are known or from the library; and what does not load.
-async fn load(
-    library: &Library,
-    rows: &PoliciesInForce,
-    known: &[Arc<Seat>],
-    renewed: Option<&Scope>,
-) -> (InForce, Vec<(Scope, String)>) {
-    let mut broken = Vec::new();
-    let mut own = Vec::new();
-    let mut defaults = Vec::new();
-    for kind in PolicyKind::ALL {
-        let scope = Scope { kind, service: None };
-        let chosen = rows.chosen(&scope).cloned();
-        let by_default = chosen.is_none();
-        let chosen = chosen.unwrap_or_else(|| {
-            let (name, digest) = Library::default_of(kind);
-            Chosen { name, digest, settings: domain::policy::Settings::default() }
-        });
-        defaults.push(seat(library, rows, known, renewed, (scope, chosen, by_default), &mut broken).await);
-    }
-    for row in rows.activations().filter(|row| row.scope.service.is_some()) {
-        if let Some(chosen) = row.chosen.clone() {
-            own.push(seat(library, rows, known, renewed, (row.scope.clone(), chosen, false), &mut broken).await);
-        }
-    }
-    #[expect(clippy::expect_used, reason = "the loop above goes over an array of three")]
-    let defaults = defaults.try_into().expect("a seat for each of the three kinds");
-    (InForce::new(rows.generation, defaults, own), broken)
-}
-
-async fn seat(
-    library: &Library,
-    rows: &PoliciesInForce,
-    known: &[Arc<Seat>],
-    renewed: Option<&Scope>,
-    (scope, chosen, by_default): (Scope, Chosen, bool),
-    broken: &mut Vec<(Scope, String)>,
-) -> Arc<Seat> {
-    let same = |seat: &&Arc<Seat>| seat.scope == scope && seat.chosen == chosen && seat.by_default == by_default;
-    if let Some(seat) = known.iter().find(same).filter(|_| renewed != Some(&scope)) {
-        return seat.clone();
-    }
-    let policy = match library.load(chosen.digest).await {
-        Ok(component) => {
-            component.configure(&chosen.settings).map(Arc::new).map_err(|error| crate::runtime::chain(&error))
-        }
-        Err(error) => Err(crate::runtime::chain(&error)),
-    };
-    if let Err(why) = &policy {
-        broken.push((scope.clone(), format!("{} cannot be asked, the built-in policy decides: {why}", chosen.name)));
-    }
-    let pin = rows.pins().get(&scope);
-    let seat = Seat::new(scope, chosen, policy, pin);
-    Arc::new(if by_default { seat.by_default() } else { seat })
 }

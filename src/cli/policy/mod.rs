@@ -2,6 +2,7 @@
 
 mod answers;
 mod change;
+mod check;
 mod chosen;
 mod look;
 mod trial;
@@ -38,6 +39,8 @@ enum Command {
     Upload(look::Upload),
     /// Bring a policy into force, from the next decision on.
     Activate(change::Activate),
+    /// Look at a component without a server: is it a policy, what does it take, what does it cost?
+    Check(check::Check),
     /// Try a policy on the server's queues and on what it decided lately, without effect.
     Rehearse(trial::Rehearse),
     /// Take a choice away: the policy for every service decides again, or what the program brings with it.
@@ -65,6 +68,7 @@ impl Policy {
             Command::Show(show) => show.run(),
             Command::Upload(upload) => upload.run(),
             Command::Activate(activate) => activate.run(),
+            Command::Check(check) => check.run(),
             Command::Rehearse(rehearse) => rehearse.run(),
             Command::Unset(unset) => unset.run(),
             Command::Rollback(rollback) => rollback.run(),

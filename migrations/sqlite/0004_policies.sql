@@ -32,3 +32,9 @@ CREATE TABLE policy_pins (
     since   INTEGER NOT NULL,
     PRIMARY KEY (kind, service)
 ) WITHOUT ROWID;
+
+-- JSON of domain::policy::Authors in the step that gave the job a client: which policies did, with their digests.
+ALTER TABLE history ADD COLUMN placed_by TEXT;
+
+-- What users used a while ago counts for some policies after retention, too.
+CREATE INDEX jobs_cleaned ON jobs (ended_at) WHERE status = 'Cleaned';

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use domain::policy::Digest;
 use domain::schedule::snapshot::Snapshot;
 use domain::{AssignmentId, ServiceName};
 use store::Store;
@@ -94,6 +95,17 @@ impl Places {
     pub fn result(&self, assignment: AssignmentId) -> PathBuf {
         let key = assignment.to_string();
         self.tree(Tree::Results).join(shard(&key)).join(format!("{key}.zip"))
+    }
+
+    /// Where the components are that were handed in.
+    #[must_use]
+    pub fn components(&self) -> PathBuf {
+        self.root.join("policies").join("components")
+    }
+
+    #[must_use]
+    pub fn component(&self, digest: Digest) -> PathBuf {
+        self.components().join(format!("{digest}.wasm"))
     }
 
     /// Where what nobody needs waits for its removal.

@@ -304,3 +304,20 @@ async fn jobs_whose_files_retention_took_from_under_a_backup_are_cleaned_in_it()
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains(&format!("job {waiting}")));
 }
+
+#[tokio::test]
+async fn a_backup_has_the_policies_that_were_handed_in_and_is_not_whole_without_one() {
+    let bed = Bed::new();
+    let server = bed.server(&[]);
+    let name = "policies/components/0607b95a18529c7d3c1dd89deec84249851a5cb7daeffb5ccd303ce61f3f98a2.wasm";
+    std::fs::create_dir_all(server.dir.join(name).parent().unwrap()).unwrap();
+    std::fs::write(server.dir.join(name), "no real one").unwrap();
+    let dir = bed.path().join("backup");
+    done(&backup(&server, &dir, &[]));
+    assert_eq!(manifest(&dir)["components"], 1);
+    let restored = bed.path().join("restored");
+    done(&restore(&dir, &restored));
+    assert_eq!(std::fs::read(restored.join(name)).unwrap(), b"no real one");
+    std::fs::remove_file(dir.join(name)).unwrap();
+    refused(&restore(&dir, &bed.path().join("again")), "1 policies, and has");
+}

@@ -133,3 +133,29 @@ async fn what_cannot_be_checked_is_told_apart_from_what_is_wrong() {
     assert_eq!(check(&server, &[]).status.code(), Some(2));
     assert!(!server.dir.exists());
 }
+
+#[tokio::test]
+async fn a_policy_in_force_whose_component_is_gone_or_changed_is_found() {
+    let bed = Bed::new();
+    let mut server = bed.server(&[]);
+    server.stop();
+    let digest = "0607b95a18529c7d3c1dd89deec84249851a5cb7daeffb5ccd303ce61f3f98a2";
+    let row = format!(
+        "INSERT INTO policy_activations (generation, kind, service, name, digest, settings, by_whom, source, at) \
+         VALUES (1, 'quota', '', 'mine', '{digest}', '{{}}', 'x', 'api', 1)"
+    );
+    meddle(&server, &row);
+    let told = |found: &Value| found["problems"][0]["what"].as_str().unwrap_or_default().to_owned();
+    let gone = told(&report(&server, &[], 1));
+    assert!(gone.contains("the policy mine (0607b95a1852) for quota") && gone.contains("No such file"), "{gone}");
+    let component = server.dir.join(format!("policies/components/{digest}.wasm"));
+    std::fs::create_dir_all(component.parent().unwrap()).unwrap();
+    std::fs::write(&component, "another one").unwrap();
+    let changed = told(&report(&server, &[], 1));
+    assert!(changed.contains("its bytes have the SHA-256"), "{changed}");
+    std::fs::write(&component, "no real one").unwrap();
+    report(&server, &[], 0);
+    meddle(&server, "UPDATE policy_activations SET digest = 'x'");
+    let unreadable = told(&report(&server, &[], 1));
+    assert!(unreadable.contains("64 hexadecimal digits"), "{unreadable}");
+}

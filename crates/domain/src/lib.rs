@@ -22,6 +22,7 @@ pub mod scenario;
 pub mod schedule;
 pub mod step;
 pub mod transition;
+pub mod usage;
 
 pub use breaker::Breaker;
 pub use client::{ClientRecord, ClientState};

@@ -2,11 +2,15 @@
 
 use std::fmt;
 
+use crate::policy::Authors;
+
 /// The reason of a step, with what a person wants to know of it. Steps that say it all by themselves, as being accepted,
-/// assigned, delivered or started, have none. `error` is what was seen, in one line.
+/// delivered or started, have none. `error` is what was seen, in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "`error` and `word` are what their variant says, in the words of whoever saw it")]
 pub enum StepReason {
+    /// It was given a client, and by whom.
+    Placed(Authors),
     /// Somebody asked for the job's end; `by` is for people.
     EndRequested { by: String },
     /// run.sh ended, or was ended, and what it left is here.
@@ -48,6 +52,7 @@ impl StepReason {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Placed(_) => "placed",
             Self::EndRequested { .. } => "end-requested",
             Self::Ran { .. } => "ran",
             Self::CutOff => "cut-off",
@@ -72,6 +77,7 @@ impl StepReason {
 impl fmt::Display for StepReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Placed(by) => by.fmt(f),
             Self::EndRequested { by } => write!(f, "end requested by {by}"),
             Self::Ran { duration_ms } => write!(f, "{duration_ms} ms on the client"),
             Self::CutOff => f.write_str("cut off on the client: no process and no exit of it is left"),

@@ -1,8 +1,12 @@
 //! What the writer is asked, and what it answers.
 
-use domain::policy::Digest;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use domain::policy::{Authors, Digest};
 use domain::{
-    AssignmentId, ClientName, ClientRecord, ClientState, Event, JobId, JobRequest, Placement, Status, StepReason,
+    AssignmentId, ClientName, ClientRecord, ClientState, Event, JobId, JobRequest, Placement, ServiceName, Status,
+    StepReason,
 };
 use tokio::sync::oneshot;
 
@@ -47,6 +51,8 @@ pub struct Proposal {
     pub job: JobId,
     /// With an assignment id that was never used.
     pub placement: Placement,
+    /// Who decided so: the history tells of it.
+    pub by: Authors,
 }
 
 /// Why a proposal was not carried out. The job is as it was.
@@ -193,6 +199,8 @@ pub(crate) enum Command {
     Activate(Call<Request, Activated>),
     Pin(Call<PinOrder, Pinned>),
     Resume(Call<ResumeOrder, Activated>),
+    /// Half-lives of the services whose usage shall be told.
+    KeepUsage(Call<BTreeMap<ServiceName, Duration>, ()>),
     /// Writes something that changes nothing.
     Probe(Call<(), ()>),
     /// Compares ledger and database between two batches, when they must agree.
@@ -204,7 +212,7 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it is part of a transaction.
     pub(crate) fn writes(&self) -> bool {
-        !matches!(self, Self::Probe(_) | Self::Verify(_) | Self::Close(_))
+        !matches!(self, Self::KeepUsage(_) | Self::Probe(_) | Self::Verify(_) | Self::Close(_))
     }
 
     pub(crate) fn settle(self, result: Result<(), Cause>) {
@@ -218,6 +226,7 @@ impl Command {
             Self::Activate(call) => call.settle(result),
             Self::Pin(call) => call.settle(result),
             Self::Resume(call) => call.settle(result),
+            Self::KeepUsage(call) => call.settle(result),
             Self::Probe(call) => call.settle(result),
             Self::Verify(call) => call.settle(result),
             Self::Close(call) => call.settle(result),

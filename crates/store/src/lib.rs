@@ -33,7 +33,7 @@ use tokio::sync::{broadcast, mpsc};
 pub use clock::UnixMillis;
 pub use command::{Accepted, Applied, AssignRefusal, KillRequest, NewJob, Proposal, Report};
 pub use error::{Cause, StoreError};
-pub use ledger::{ActiveAssignment, ClientWork, LedgerDump};
+pub use ledger::{ActiveAssignment, ClientWork, LedgerDump, UserUsage};
 pub use open::StoreOptions;
 pub use read::JobFilter;
 pub use row::{
@@ -226,6 +226,16 @@ impl Store {
         self.ask("a trial", (), Command::Probe).await
     }
 
+    /// Of which services the usage is told from now on, and with which half-life; of all others it is 0. Where a
+    /// half-life is new, what was used is read from the history; nothing is written meanwhile. After a start none is
+    /// told.
+    ///
+    /// # Errors
+    /// The database cannot be read; what was told before still is.
+    pub async fn keep_usage(&self, half_lives: BTreeMap<ServiceName, Duration>) -> Result<(), StoreError> {
+        self.ask("the usage of services", half_lives, Command::KeepUsage).await
+    }
+
     /// What memory and database do not agree on; empty is what it should be. Nothing is written meanwhile, which is
     /// seconds with a million queued jobs.
     ///
@@ -265,6 +275,12 @@ impl Store {
     #[must_use]
     pub fn policies(&self) -> Arc<PoliciesInForce> {
         self.shared.ledger().policies()
+    }
+
+    /// What users of a service used, in the order of their ids: those of whom there is something to tell.
+    #[must_use]
+    pub fn usage(&self, service: &ServiceName) -> Vec<UserUsage> {
+        self.shared.ledger().usage(service)
     }
 
     /// In the order of their names.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use domain::policy::Authors;
 use domain::{
     AssignmentId, ClientName, ClientRecord, Failure, IdempotencyKey, JobId, JobRequest, KillProof, Placement, Progress,
     Slots, State, Status, StepReason, UserId, Walltime,
@@ -141,6 +142,8 @@ pub struct HistoryRow {
     pub attempt: u32,
     pub client: Option<ClientName>,
     pub reason: Option<Told>,
+    /// Which policies gave the job its client, in the step in which they did.
+    pub placed_by: Option<Authors>,
 }
 
 /// The reason of a step as it is kept.
@@ -326,7 +329,8 @@ pub(crate) fn outcome_of(state: &State) -> Option<String> {
 }
 
 /// What [`read_history`] expects, in its order.
-pub(crate) const HISTORY_COLUMNS: &str = "job, seq, at, from_status, to_status, attempt, client, code, reason";
+pub(crate) const HISTORY_COLUMNS: &str =
+    "job, seq, at, from_status, to_status, attempt, client, code, reason, placed_by";
 
 pub(crate) fn read_history(row: &SqliteRow) -> Result<HistoryRow, Cause> {
     let job = JobId(row.try_get(0)?);
@@ -343,6 +347,11 @@ pub(crate) fn read_history(row: &SqliteRow) -> Result<HistoryRow, Cause> {
             (Some(code), Some(text)) => Some(Told { code, text }),
             (None, None) => None,
             _ => return Err(Cause::damaged(&columns.subject, &"half a reason")),
+        },
+        placed_by: {
+            let text = columns.raw::<Option<String>>()?;
+            let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
+            parsed.map_err(|error| columns.damaged(&error))?
         },
     })
 }

@@ -1,5 +1,6 @@
 //! Whose turn it is and where: one snapshot, the schedule core, one assigning transaction.
 
+use domain::policy::Authors;
 use domain::schedule::decide::Placed;
 use domain::{AssignmentId, Placement};
 use store::{Proposal, StoreError};
@@ -53,16 +54,20 @@ impl Loop for Dispatch {
             return Ok(self.parts.store.next_rest_ends_in().map_or(Next::WhenWoken, Next::After));
         }
         let mut proposals = Vec::with_capacity(decision.placements.len());
-        for Placed { job, client, .. } in decision.placements {
+        for Placed { job, client, quota, routing } in decision.placements {
             let mut random = [0; 16];
             getrandom::fill(&mut random)?;
             let assignment = AssignmentId::from_random(random);
-            proposals.push(Proposal { job, placement: Placement { assignment, client } });
+            proposals.push(Proposal {
+                job,
+                placement: Placement { assignment, client },
+                by: Authors { quota, routing },
+            });
         }
         CrashPoint::Decided.passed();
         let outcomes = self.parts.store.assign(proposals.clone()).await.map_err(DispatchError::Assign)?;
         CrashPoint::Assigned.passed();
-        for (Proposal { job, placement }, outcome) in proposals.iter().zip(outcomes) {
+        for (Proposal { job, placement, .. }, outcome) in proposals.iter().zip(outcomes) {
             let client = &placement.client;
             match outcome {
                 Ok(()) => self.parts.wakes.deliver(client).wake(),

@@ -138,3 +138,21 @@ impl fmt::Display for Author {
         }
     }
 }
+
+/// Who gave a job its client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authors {
+    /// Who gave its user the turn.
+    pub quota: Author,
+    /// Who chose the client; `None` where one was kept free for the job.
+    pub routing: Option<Author>,
+}
+
+impl fmt::Display for Authors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.routing {
+            Some(routing) => write!(f, "turn by {}, client by {routing}", self.quota),
+            None => write!(f, "turn by {}, on the client kept free for it", self.quota),
+        }
+    }
+}

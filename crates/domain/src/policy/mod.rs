@@ -13,7 +13,7 @@ pub mod routing;
 pub mod scaling;
 pub mod settings;
 
-pub use author::{Author, Digest, PolicyKind, PolicyName};
+pub use author::{Author, Authors, Digest, PolicyKind, PolicyName};
 pub use description::{Description, SettingDoc};
 pub use native::{NativeError, NativePolicy, NativeQuota, NativeRouting, NativeScaling, kind_of, shipped};
 pub use scaling::{ScalingAnswer, ScalingInput};

@@ -34,6 +34,8 @@ impl Ledger {
                     lines.extend(jobs.map(|(at, (priority, job))| format!("{place}: {at}: job {job} at {priority}")));
                 }
             }
+            let counted = service.counted_slots();
+            lines.extend(counted.map(|(user, slots)| format!("service {name} user {user}: {slots} slots counted")));
             let active = service.users.iter().filter(|(_, turns)| turns.active > 0);
             lines.extend(active.map(|(user, turns)| format!("service {name} user {user}: {} active", turns.active)));
         }

@@ -7,8 +7,10 @@
 
 mod dump;
 pub(crate) mod load;
+pub(crate) mod load_usage;
 mod queue;
 mod snapshot;
+mod usage;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,12 +20,14 @@ use domain::schedule::snapshot::Shape;
 use domain::{AssignmentId, ClientName, ClientRecord, JobId, Limits, ServiceName, Status, UserId};
 
 pub use dump::LedgerDump;
+pub use usage::UserUsage;
 pub use view::{ActiveAssignment, ClientWork};
 
 use crate::clock::{Clock, Moment, Since};
 use crate::policies::PoliciesInForce;
 use crate::row::JobRow;
 use queue::{Entry, Queue};
+use usage::Book;
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -53,6 +57,8 @@ struct Service {
     /// Users with waiting jobs; no empty entries.
     waiting: BTreeMap<UserId, BTreeMap<Shape, Queue>>,
     users: HashMap<UserId, Turns>,
+    /// `None` until a policy asks for it.
+    book: Option<Book>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -131,8 +137,10 @@ impl Ledger {
         }
     }
 
-    /// Takes over what was read from the database anew. Limits and turns, which are not in it, stay.
+    /// Takes over what was read from the database anew, with its books. Limits, turns and whose usage is told, which are
+    /// not in it, stay.
     pub(crate) fn replace(&mut self, mut fresh: Self) {
+        fresh.tell_usage_of(&self.usage_is_told());
         for (name, service) in std::mem::take(&mut self.services) {
             let place = fresh.services.entry(name).or_default();
             place.limits = service.limits;
@@ -148,7 +156,7 @@ impl Ledger {
     pub(crate) fn commit(&mut self, changes: &[Change], now: Moment) {
         for change in changes {
             if let Some(before) = &change.before {
-                self.leave(before);
+                self.leave(before, now);
             }
             self.enter(&change.now, now);
             let lost_before = change.before.as_ref().map_or(0, |before| before.progress.lost);
@@ -189,6 +197,7 @@ impl Ledger {
             (Some(placement), status) if status.is_active() => {
                 let service = self.services.entry(request.service.clone()).or_default();
                 service.active += 1;
+                service.take_slots(row, now.time);
                 service.users.entry(request.user).or_default().active += 1;
                 *self.everywhere.entry(request.user).or_default() += 1;
                 let client = self.clients.entry(placement.client.clone()).or_default();
@@ -207,13 +216,14 @@ impl Ledger {
         }
     }
 
-    fn leave(&mut self, row: &JobRow) {
+    fn leave(&mut self, row: &JobRow, now: Moment) {
         match (&row.placement, row.status()) {
             (_, Status::Queued) => self.leave_queue(row),
             (Some(placement), status) if status.is_active() => {
                 if let Some(service) = self.services.get_mut(&row.request.service) {
                     service.active = service.active.saturating_sub(1);
                     service.stop_one(row.request.user);
+                    service.give_slots_back(row, now.time);
                 }
                 if let Some(active) = self.everywhere.get_mut(&row.request.user) {
                     *active = active.saturating_sub(1);

@@ -38,7 +38,7 @@ impl Ledger {
             active: turns.active,
             active_everywhere: self.everywhere.get(&user).copied().unwrap_or(0),
             last_turn: turns.last_turn,
-            usage: 0.0,
+            usage: service.usage_of(user, self.clock.moment().time),
             waiting: shapes
                 .filter_map(|(shape, queue)| self.waiting(&self.resting(name, user, shape), shape, queue, heads))
                 .collect(),

@@ -11,6 +11,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 
 use crate::error::{Cause, StoreError};
 use crate::open::{self, BUSY_TIMEOUT};
+use crate::policies::{self, PoliciesInForce};
 use crate::read;
 use crate::row::{HISTORY_COLUMNS, JOB_COLUMNS, JobRow, PayloadKey, read_history, read_job};
 
@@ -95,6 +96,14 @@ impl Inspection {
             faults.push(format!("a row of {table} belongs to none of {parent}"));
         }
         Ok(faults)
+    }
+
+    /// The policies in force.
+    ///
+    /// # Errors
+    /// They cannot be read, or a row makes no sense.
+    pub async fn policies(&mut self) -> Result<PoliciesInForce, StoreError> {
+        policies::rows::load(&mut self.connection).await.map_err(Self::failed("the policies in force"))
     }
 
     /// How many jobs there are.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{ClientName, ClientRecord, ClientState, Event, Placement, ServiceName, UserId};
+use domain::{ClientName, ClientRecord, ClientState, Event, Placement, ServiceName, StepReason, UserId};
 
 use super::draft::Draft;
 use crate::command::{AssignRefusal, Proposal};
@@ -49,7 +49,8 @@ impl Draft<'_> {
         let status = row.status();
         self.check_limits(row)?;
         self.check_client(row, &proposal.placement)?;
-        let assigned = self.step(proposal.job, &Event::Assigned(proposal.placement.clone()), None);
+        let reason = StepReason::Placed(proposal.by.clone());
+        let assigned = self.step(proposal.job, &Event::Assigned(proposal.placement.clone()), Some(&reason));
         assigned.map(|_| ()).ok_or(AssignRefusal::NotQueued(status))
     }
 

@@ -100,7 +100,7 @@ impl<'a> Draft<'a> {
             Command::Activate(call) => call.answer = Some(self.policies.activate(&call.request, self.now)),
             Command::Resume(call) => call.answer = Some(self.policies.resume(&call.request, self.now)),
             Command::Pin(call) => call.answer = Some(self.policies.pin(&call.request, self.now)),
-            Command::Probe(_) | Command::Verify(_) | Command::Close(_) => {}
+            Command::KeepUsage(_) | Command::Probe(_) | Command::Verify(_) | Command::Close(_) => {}
         }
     }
 
@@ -153,6 +153,7 @@ impl<'a> Draft<'a> {
             attempt: 0,
             client: None,
             reason: None,
+            placed_by: None,
         });
         if let Some(HandIn { key, digest }) = &row.hand_in {
             self.by_hand_in.insert(place(&row.request, key), (id, digest.clone()));
@@ -226,6 +227,10 @@ impl<'a> Draft<'a> {
             attempt: row.progress.attempt,
             client: entered.or(left).map(|placement| placement.client),
             reason: reason.map(Told::from),
+            placed_by: match reason {
+                Some(StepReason::Placed(by)) => Some(by.clone()),
+                _ => None,
+            },
         });
         Some((from, to))
     }

@@ -9,16 +9,18 @@ mod draft;
 mod policies;
 mod statements;
 
+use std::collections::BTreeMap;
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
-use domain::JobId;
+use domain::{JobId, ServiceName};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::mpsc;
 
 use crate::command::Command;
 use crate::error::Cause;
-use crate::ledger::load;
+use crate::ledger::{Ledger, load, load_usage};
 use crate::open;
 use crate::shared::Shared;
 use draft::{Draft, Plan};
@@ -67,6 +69,11 @@ impl WriterTask {
                     Command::Verify(mut call) => {
                         let verified = self.verify().await;
                         let result = verified.map(|differences| call.answer = Some(differences));
+                        call.settle(result);
+                    }
+                    Command::KeepUsage(mut call) => {
+                        let kept = self.keep_usage(&call.request).await;
+                        let result = kept.map(|()| call.answer = Some(()));
                         call.settle(result);
                     }
                     Command::Probe(mut call) => {
@@ -129,10 +136,18 @@ impl WriterTask {
 
     /// Whether what the disk was given before it failed is in the database only the database knows.
     async fn read_again(&mut self, connection: &mut SqliteConnection) -> Result<(), Cause> {
-        let fresh = load::load(connection, self.shared.clock).await?;
+        let fresh = self.loaded(connection).await?;
         self.next_id = open::next_id(connection).await?;
         self.shared.ledger().replace(fresh);
         Ok(())
+    }
+
+    /// The ledger as the database has it, with the books that are kept.
+    async fn loaded(&self, connection: &mut SqliteConnection) -> Result<Ledger, Cause> {
+        let mut loaded = load::load(connection, self.shared.clock).await?;
+        let half_lives = self.shared.ledger().half_lives();
+        loaded.put_books(load_usage::load(connection, half_lives, self.shared.clock.moment().time).await?);
+        Ok(loaded)
     }
 
     async fn transact(&mut self, connection: &mut SqliteConnection, commands: &mut [Command]) -> Result<(), Cause> {
@@ -173,6 +188,21 @@ impl WriterTask {
         }
     }
 
+    /// Between two batches, when history and active jobs are those of one moment.
+    async fn keep_usage(&mut self, wanted: &BTreeMap<ServiceName, Duration>) -> Result<(), Cause> {
+        let missing = self.shared.ledger().without_book(wanted);
+        let books = if missing.is_empty() {
+            BTreeMap::new()
+        } else {
+            let mut connection = self.pool.acquire().await?;
+            load_usage::load(&mut connection, missing, self.shared.clock.moment().time).await?
+        };
+        let mut ledger = self.shared.ledger();
+        ledger.put_books(books);
+        ledger.tell_usage_of(&wanted.keys().cloned().collect());
+        Ok(())
+    }
+
     async fn probe(&self) -> Result<(), Cause> {
         // A value that differs each time: SQLite does not write what is there already.
         sqlx::query("UPDATE server SET probed = probed + 1 WHERE one = 1").execute(&self.pool).await?;
@@ -181,7 +211,7 @@ impl WriterTask {
 
     async fn verify(&mut self) -> Result<Vec<String>, Cause> {
         let mut connection = self.pool.acquire().await?;
-        let database = load::load(&mut connection, self.shared.clock).await?.dump();
+        let database = self.loaded(&mut connection).await?.dump();
         Ok(self.shared.ledger().dump().differences(&database))
     }
 }
@@ -189,6 +219,7 @@ impl WriterTask {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::time::Duration;
 
     use domain::{JobId, Limits};
     use tokio::task::JoinSet;
@@ -209,6 +240,16 @@ mod tests {
         let behind = "INSERT INTO policy_activations (generation, kind, service, by_whom, source, at) \
                       VALUES (1, 'quota', '', 'x', 'api', 1)";
         sqlx::query(behind).execute(&writer.pool).await.unwrap();
+        writer.keep_usage(&BTreeMap::from([(service.clone(), Duration::from_secs(3600))])).await.unwrap();
+        for behind in [
+            "INSERT INTO jobs (id, user_id, service, slots, requires, priority, labels, status, version, attempt, \
+             lost, payload, payload_bytes, created_at, assignment, client) VALUES (2, 8, 'a', 3, '', 0, '', 'Running', \
+             2, 1, 0, 'l', 1, 1, '00000000000000000000000000000001', 'c')",
+            "INSERT INTO history (job, seq, at, from_status, to_status, attempt) VALUES (2, 1, 1, NULL, 'Queued', 0), \
+             (2, 2, 1, 'Queued', 'Processing', 1), (2, 3, 1, 'Processing', 'Running', 1)",
+        ] {
+            sqlx::query(behind).execute(&writer.pool).await.unwrap();
+        }
         writer.in_doubt = true;
         let mut running = JoinSet::new();
         running.spawn(writer.run());
@@ -220,6 +261,8 @@ mod tests {
             (&service, Some(Limits::default()), 1)
         );
         assert_eq!(store.policies().generation, 1);
+        let used = store.usage(&service)[0];
+        assert!((used.user.get(), used.active) == (8, 1) && used.slot_seconds > 3.0 * 3600.0, "{used:?}");
         assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());
         store.close().await;
     }

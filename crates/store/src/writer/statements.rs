@@ -41,6 +41,7 @@ pub(super) async fn touched_jobs(
             | Command::Activate(_)
             | Command::Pin(_)
             | Command::Resume(_)
+            | Command::KeepUsage(_)
             | Command::Probe(_)
             | Command::Verify(_)
             | Command::Close(_) => {}
@@ -207,7 +208,7 @@ fn push_integer(tuple: &mut Separated<'_, Sqlite, &'static str>, value: Option<i
 
 async fn insert_history(connection: &mut SqliteConnection, history: &[HistoryRow]) -> Result<(), Cause> {
     let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO history (job, seq, at, from_status, to_status, attempt, client, code, reason) ",
+        "INSERT INTO history (job, seq, at, from_status, to_status, attempt, client, code, reason, placed_by) ",
     );
     query.push_values(history, |mut tuple, row| {
         tuple
@@ -219,6 +220,7 @@ async fn insert_history(connection: &mut SqliteConnection, history: &[HistoryRow
         tuple.push_bind(row.client.as_ref().map(ToString::to_string));
         let reason = row.reason.as_ref();
         tuple.push_bind(reason.map(|told| told.code.clone())).push_bind(reason.map(|told| told.text.clone()));
+        tuple.push_bind(row.placed_by.as_ref().and_then(|by| serde_json::to_string(by).ok()));
     });
     query.build().persistent(history.len() <= KEPT).execute(&mut *connection).await?;
     Ok(())

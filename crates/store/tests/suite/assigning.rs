@@ -3,7 +3,26 @@ use std::collections::BTreeMap;
 use domain::{ClientState, End, Event, JobId, Labels, State, Status};
 use store::{AssignRefusal, Report};
 
-use crate::harness::{House, client, job, limits, proposal, record};
+use crate::harness::{House, authors, client, job, limits, proposal, record};
+
+#[tokio::test]
+async fn history_names_the_policies_that_placed_a_job() {
+    let house = House::with(limits(9, 9), &[4]).await;
+    let id = house.accept(1).await;
+    house.assign(id, 0).await.unwrap();
+    let house = house.restart().await;
+    let [accepted, placed] = house.store.history(id).await.unwrap().try_into().unwrap();
+    assert_eq!((accepted.placed_by, placed.placed_by), (None, Some(authors())));
+    let told = placed.reason.unwrap();
+    assert_eq!(
+        (told.code.as_str(), told.text.as_str()),
+        ("placed", "turn by fair-share (070707070707), client by least-loaded (built in)")
+    );
+    let held = domain::policy::Authors { routing: None, ..authors() };
+    assert_eq!(held.to_string(), "turn by fair-share (070707070707), on the client kept free for it");
+    house.meddle("UPDATE history SET placed_by = '{}' WHERE seq = 2").await;
+    assert!(house.store.history(id).await.is_err());
+}
 
 #[tokio::test]
 async fn limits_hold_inside_one_batch_of_proposals() {

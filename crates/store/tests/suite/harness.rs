@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use domain::policy::{Author, Authors, Digest};
 use domain::{
     AssignmentId, ClientName, ClientRecord, ClientState, End, Event, JobId, JobRequest, Limits, Placement, ServiceName,
     Slots, UserId,
@@ -127,9 +128,15 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// A component for the turn and a native decision for the client.
+pub fn authors() -> Authors {
+    let quota = Author { name: "fair-share".parse().unwrap(), digest: Some(Digest::from_bytes([7; 32])) };
+    Authors { quota, routing: Some(Author { name: "least-loaded".parse().unwrap(), digest: None }) }
+}
+
 pub fn proposal(job: JobId, index: usize) -> Proposal {
     let assignment = AssignmentId::from_random(random());
-    Proposal { job, placement: Placement { assignment, client: client(index) } }
+    Proposal { job, placement: Placement { assignment, client: client(index) }, by: authors() }
 }
 
 pub fn job(of: i64, slots: u32, priority: i32) -> NewJob {

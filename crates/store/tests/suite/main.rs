@@ -12,4 +12,5 @@ mod policies;
 mod reading;
 mod restart;
 mod resting;
+mod usage;
 mod writing;

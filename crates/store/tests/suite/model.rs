@@ -1,10 +1,13 @@
 //! Random histories beside a model that counts everything anew at every question.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use domain::{AssignmentId, ClientState, End, Event, JobId, Progress, State, transition};
 use proptest::prelude::*;
 use store::{Applied, Report};
 
-use crate::harness::{House, client, job, limits, proposal, record};
+use crate::harness::{House, client, job, limits, proposal, record, service};
 
 const USERS_LIMIT: u32 = 3;
 const SERVICE_LIMIT: u32 = 5;
@@ -102,6 +105,8 @@ impl Model {
 
 async fn play(steps: Vec<Step>) {
     let house = House::with(limits(USERS_LIMIT, SERVICE_LIMIT), &SLOTS).await;
+    let half_lives = BTreeMap::from([(service(), Duration::from_secs(60))]);
+    house.store.keep_usage(half_lives.clone()).await.unwrap();
     let mut model = Model::default();
     for step in steps {
         take(&house, &mut model, step).await;
@@ -115,7 +120,9 @@ async fn play(steps: Vec<Step>) {
         house.store.put_client(record(index, *slots, ClientState::Joining)).await.unwrap();
     }
     let before = house.store.ledger_dump();
-    assert_eq!(house.restart().await.store.ledger_dump(), before);
+    let house = house.restart().await;
+    house.store.keep_usage(half_lives).await.unwrap();
+    assert_eq!(house.store.ledger_dump(), before);
 }
 
 async fn take(house: &House, model: &mut Model, step: Step) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::policy::{Author, Authors};
 use domain::{KillProof, State, Status};
 use poem_openapi::Object;
 use store::{HistoryRow, JobRow};
@@ -89,6 +90,30 @@ pub struct HistoryDto {
     /// The same for a person.
     #[oai(skip_serializing_if_is_none)]
     pub reason: Option<String>,
+    /// Which policies gave the job its client, in the step in which they did.
+    #[oai(skip_serializing_if_is_none)]
+    pub placed_by: Option<PlacedByDto>,
+}
+
+/// Which policies gave a job its client.
+#[derive(Debug, Object)]
+#[oai(rename = "PlacedBy")]
+pub struct PlacedByDto {
+    /// The one that gave its user the turn.
+    pub quota: AuthorDto,
+    /// The one that chose the client; missing where one was kept free for the job.
+    #[oai(skip_serializing_if_is_none)]
+    pub routing: Option<AuthorDto>,
+}
+
+/// A policy that decided.
+#[derive(Debug, Object)]
+#[oai(rename = "PolicyAuthor")]
+pub struct AuthorDto {
+    pub name: String,
+    /// SHA-256 of its component; missing where the decision that is built into the server stood in for it.
+    #[oai(skip_serializing_if_is_none)]
+    pub digest: Option<String>,
 }
 
 /// A job.
@@ -194,7 +219,20 @@ impl HistoryDto {
             client: row.client.map(|client| client.to_string()),
             code,
             reason,
+            placed_by: row.placed_by.map(PlacedByDto::new),
         }
+    }
+}
+
+impl PlacedByDto {
+    fn new(by: Authors) -> Self {
+        Self { quota: AuthorDto::new(by.quota), routing: by.routing.map(AuthorDto::new) }
+    }
+}
+
+impl AuthorDto {
+    fn new(author: Author) -> Self {
+        Self { name: author.name.to_string(), digest: author.digest.map(|digest| digest.to_string()) }
     }
 }
 

@@ -105,6 +105,12 @@ impl Library {
         (name, PolicyHost::digest(shipped.bytes))
     }
 
+    /// Whether this program brings that component with it.
+    #[must_use]
+    pub fn ships(digest: Digest) -> bool {
+        SHIPPED.iter().any(|shipped| PolicyHost::digest(shipped.bytes) == digest)
+    }
+
     /// The component, compiled.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use domain::JobId;
 use store::offline::{self, Inspection};
 use store::{JobRow, Store, StoreError, StoreOptions};
 
+use super::components;
 use super::manifest::{DatabaseDigest, FORMAT, Manifest, ManifestError};
 use crate::files::copies::{self, Sharing};
 use crate::files::digest;
@@ -55,6 +56,7 @@ pub async fn backup(
     let mut inspection = Inspection::open(&copy).await?;
     let (server_id, total) = (inspection.server_id().await?, inspection.count().await?);
     copying.jobs(&mut inspection, |done| progress(done, total)).await?;
+    copying.components()?;
     drop(inspection);
     clean(&copy, &copying.done.removed_meanwhile).await?;
     finish(target, &copying.done, server_id)
@@ -83,6 +85,7 @@ fn finish(target: &Path, done: &Copied, server_id: String) -> Result<Manifest, B
         payloads: done.payloads,
         results: done.results,
         bytes: done.bytes,
+        components: done.components,
         database: DatabaseDigest { bytes, sha256 },
         removed_meanwhile: done.removed_meanwhile.iter().map(|job| job.0).collect(),
         missing: done.missing.iter().map(|job| job.0).collect(),
@@ -114,6 +117,7 @@ pub(super) struct Copied {
     pub(super) payloads: u64,
     pub(super) results: u64,
     pub(super) bytes: u64,
+    pub(super) components: u64,
     /// Jobs that had ended, and whose files were gone when they should be copied.
     pub(super) removed_meanwhile: Vec<JobId>,
     /// Jobs that need files which are not there.
@@ -150,6 +154,12 @@ impl Copying {
             }
             progress(self.done.jobs);
         }
+    }
+
+    /// Copies the policies that were handed in. Each was there before a row named it.
+    pub(super) fn components(&mut self) -> Result<(), BackupError> {
+        self.done.components = components::copy(&self.from, &self.to, self.sharing)?;
+        Ok(())
     }
 
     fn job(&mut self, row: &JobRow) -> Result<(), BackupError> {

@@ -8,6 +8,7 @@ use domain::{JobId, Status};
 use store::offline::{Inspected, Inspection};
 use store::{JobRow, StoreError};
 
+use super::components;
 use super::orphans::{Entries, without};
 use crate::files::{copies, durable, zip};
 use crate::server::parts::Places;
@@ -71,6 +72,7 @@ pub async fn check(
     let mut report = CheckReport::default();
     let faults = inspection.faults().await?;
     report.problems.extend(faults.into_iter().map(|what| Finding { job: None, what: format!("the database: {what}") }));
+    report.look_at_policies(places, &mut inspection).await;
     let total = inspection.count().await?;
     let mut after = JobId(0);
     loop {
@@ -101,6 +103,15 @@ impl CheckReport {
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// Rows that make no sense are found as those of jobs are; what they name has to be there.
+    async fn look_at_policies(&mut self, places: &Places, inspection: &mut Inspection) {
+        let found = match inspection.policies().await {
+            Ok(in_force) => components::problems(places, &in_force),
+            Err(error) => vec![crate::runtime::chain(&error)],
+        };
+        self.problems.extend(found.into_iter().map(|what| Finding { job: None, what }));
     }
 
     fn look_at(&mut self, places: &Places, job: &Inspected, deep: bool) {

@@ -24,6 +24,9 @@ pub struct Manifest {
     pub results: u64,
     /// Of payloads and results, together.
     pub bytes: u64,
+    /// Policies that were handed in; backups that were made before there were any do not say.
+    #[serde(default)]
+    pub components: u64,
     pub database: DatabaseDigest,
     /// Ended jobs whose files went while it was made: they are Cleaned in it.
     pub removed_meanwhile: Vec<i64>,
@@ -110,6 +113,7 @@ mod tests {
         write(FORMAT_1);
         let manifest = Manifest::read(dir.path()).unwrap();
         assert_eq!((manifest.jobs, manifest.removed_meanwhile.as_slice()), (3, &[1][..]));
+        assert_eq!(manifest.components, 0);
         manifest.write(dir.path()).unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap(), manifest);
         write(r#"{"format":2,"made":"quite otherwise"}"#);

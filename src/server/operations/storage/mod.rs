@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod components;
 mod in_flight;
 mod manifest;
 mod orphans;

@@ -67,6 +67,7 @@ pub async fn restore(
     let mut inspection = Inspection::open(&backup).await?;
     let mut copying = Copying::new(Places::new(from.to_owned()), places.clone(), Sharing::Copy);
     copying.jobs(&mut inspection, |done| progress(done, manifest.jobs)).await?;
+    copying.components()?;
     drop(inspection);
     compare(&manifest, &copying.done)?;
     copies::sync_disk(places.root()).map_err(failed(places.root()))?;
@@ -104,11 +105,13 @@ async fn require_empty(places: &Places, database: &Path) -> Result<(), RestoreEr
 
 /// Whether all that the manifest tells of was there.
 fn compare(manifest: &Manifest, copied: &Copied) -> Result<(), RestoreError> {
-    let counts = |jobs, payloads, results, bytes| {
-        format!("{jobs} jobs, {payloads} payloads and {results} results of {bytes} bytes together")
+    let counts = |jobs, payloads, results, bytes, components| {
+        format!(
+            "{jobs} jobs, {payloads} payloads and {results} results of {bytes} bytes together, {components} policies"
+        )
     };
-    let expected = counts(manifest.jobs, manifest.payloads, manifest.results, manifest.bytes);
-    let found = counts(copied.jobs, copied.payloads, copied.results, copied.bytes);
+    let expected = counts(manifest.jobs, manifest.payloads, manifest.results, manifest.bytes, manifest.components);
+    let found = counts(copied.jobs, copied.payloads, copied.results, copied.bytes, copied.components);
     if expected == found { Ok(()) } else { Err(RestoreError::NotWhole { expected, found }) }
 }
 

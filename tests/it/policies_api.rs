@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::policies::{HOLDS, REFUSES_SETTINGS, TRAPS, TRAPS_ON_4242};
-use crate::harness::{Bed, Form, ServerNode};
+use crate::harness::policies::{HOLDS, LAST_FIRST, REFUSES_SETTINGS, TRAPS, TRAPS_ON_4242};
+use crate::harness::{Bed, Form, Gate, ServerNode};
 
 async fn waits_for(server: &ServerNode, id: domain::JobId, code: &str) -> Value {
     server
@@ -206,4 +206,45 @@ async fn a_candidate_is_compared_on_live_and_on_logged_decisions_without_effect(
     assert_eq!(rehearsed["changed"], false);
     assert!(rehearsed["rehearsal"]["scenarios"].as_u64().unwrap() > 10, "{rehearsed:#}");
     assert_eq!(server.policies().await["generation"], 0);
+}
+
+#[tokio::test]
+async fn a_waiting_user_learns_how_many_are_ahead_by_the_policy_in_force_and_the_history_who_placed_it() {
+    let bed = Bed::new();
+    let client = bed.client_with("client", &["--slots", "1"]);
+    let server = bed.server(&[&client]);
+    let gate = Gate::new(&bed, "gate");
+    let running = server.submit(Form::new(1).script(&gate.wait())).await;
+    server.reached(running, "Running").await;
+    let mut ids = Vec::new();
+    for user in [2, 3, 4] {
+        ids.push(server.submit(Form::new(user).script("true")).await);
+    }
+    let ahead = async |expected: [u64; 3]| {
+        server
+            .until(&format!("{expected:?} are ahead"), async || {
+                let mut seen = Vec::new();
+                for id in &ids {
+                    let job = server.job(*id).await.0;
+                    let told = job["users_ahead"].as_u64();
+                    let text = job["reason"]["text"].as_str().unwrap_or_default().to_owned();
+                    seen.push((told, text));
+                }
+                let as_expected = seen.iter().zip(expected).all(|((told, _), expected)| *told == Some(expected));
+                if as_expected { Ok(seen) } else { Err(format!("{seen:?}")) }
+            })
+            .await
+    };
+    ahead([0, 1, 2]).await;
+    let digest = server.taken(&LAST_FIRST).await;
+    server.activated(&digest).await;
+    let seen = ahead([2, 1, 0]).await;
+    assert!(seen[0].1.ends_with("2 users are ahead"), "{seen:?}");
+    gate.open();
+    for id in ids {
+        let job = server.ended(id).await;
+        let placed = job.0["history"].as_array().unwrap().iter().find(|step| step["code"] == "placed").unwrap();
+        let by = placed["reason"].as_str().unwrap();
+        assert!(by.contains(&digest[..12]) && by.contains("least-loaded"), "{by}");
+    }
 }

@@ -4,11 +4,15 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::harness::policies::{HOLDS, TRAPS};
+use crate::harness::policies::{HOLDS, LOOPS_ON_MANY, TRAPS};
 use crate::harness::{Bed, Form, ServerNode, command};
 
 fn policy(server: &ServerNode, arguments: &[&str]) -> Output {
-    let args: Vec<String> = [&["policy"], arguments].concat().iter().map(|argument| (*argument).to_owned()).collect();
+    run(server, &[&["policy"], arguments].concat())
+}
+
+fn run(server: &ServerNode, arguments: &[&str]) -> Output {
+    let args: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let env = [("ORCHESTRATOR_SERVER", server.url.as_str()), ("USER", "ann")];
     command(&args, &env.map(|(key, value)| (key.to_owned(), value.to_owned())))
         .current_dir(server.dir.parent().unwrap())
@@ -119,4 +123,53 @@ async fn a_candidate_is_replayed_and_run_beside_what_decides() {
     assert!(replayed.contains("1 of them with their input"), "{replayed}");
     let user: Vec<&str> = replayed.lines().last().unwrap().split_whitespace().collect();
     assert_eq!(user, ["7", "1", "0"], "{replayed}");
+}
+
+#[tokio::test]
+async fn explain_tells_why_a_job_waits_and_later_who_placed_it() {
+    let bed = Bed::new();
+    let client = bed.client("client");
+    let server = bed.server(&[&client]);
+    std::fs::write(bed.path().join("holds.wasm"), HOLDS.component()).unwrap();
+    told(&server, &["activate", "holds.wasm", "--service", "example"]);
+    let id = server.submit(Form::new(7).script("true")).await;
+    let explained = || {
+        let output = run(&server, &["explain", &id.to_string()]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = server
+        .until("the policy's words are told", async || {
+            let text = explained();
+            if text.contains("waits: not before noon") { Ok(text) } else { Err(text) }
+        })
+        .await;
+    assert!(text.contains("decides: quota odd (") && text.contains("decides: routing least-loaded ("), "{text}");
+    assert!(!text.contains("round-robin") && text.contains("0 of the user's own jobs before it"), "{text}");
+    told(&server, &["unset", "quota", "--service", "example"]);
+    server.ended(id).await;
+    let text = explained();
+    assert!(text.contains("turn by round-robin (") && text.contains("client by least-loaded ("), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_is_checked_without_a_server() {
+    let bed = Bed::new();
+    let mut server = bed.server(&[]);
+    server.stop();
+    for (name, guest) in [("holds.wasm", &HOLDS), ("traps.wasm", &TRAPS), ("loops.wasm", &LOOPS_ON_MANY)] {
+        std::fs::write(bed.path().join(name), guest.component()).unwrap();
+    }
+    let checked = told(&server, &["check", "holds.wasm"]);
+    let steps: Vec<&str> = checked.lines().filter_map(|line| line.split_whitespace().next()).take(3).collect();
+    assert_eq!(steps, ["compile", "configure", "rehearse"], "{checked}");
+    assert!(checked.contains("10000 users") && !checked.contains('!'), "{checked}");
+    let json: Value = serde_json::from_str(&told(&server, &["check", "holds.wasm", "--json"])).unwrap();
+    assert_eq!((&json["name"], json["costs"].as_array().unwrap().len()), (&Value::from("odd"), 4));
+    let why = complained(&server, &["check", "traps.wasm"]);
+    assert!(why.contains("rehearse: ") && why.contains("it trapped"), "{why}");
+    let output = policy(&server, &["check", "loops.wasm"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let line = printed.lines().find(|line| line.contains("1000 users")).unwrap();
+    assert!(output.status.code() == Some(1) && line.contains("! it "), "{printed}");
 }

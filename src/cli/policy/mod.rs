@@ -11,6 +11,20 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::api::{Answer, Api};
+
+/// The quota and routing policies that decide about a service's jobs.
+pub(super) async fn deciding(api: &Api, service: &str) -> anyhow::Result<Vec<Answer<answers::Policy>>> {
+    let (_, mut policies) = chosen::list(api).await?;
+    policies.retain(|policy| policy.value.kind != "scaling");
+    let own: Vec<String> =
+        policies.iter().filter(|it| it.value.serves(service)).map(|it| it.value.kind.clone()).collect();
+    policies.retain(|policy| {
+        policy.value.serves(if own.contains(&policy.value.kind) { service } else { answers::EVERY_SERVICE })
+    });
+    Ok(policies)
+}
+
 /// The interface that a policy implements.
 const WIT: &str = include_str!("../../../plugins/wit/v1/policy.wit");
 

@@ -62,7 +62,7 @@ impl From<LibraryError> for Problem {
             LibraryError::Missing(_) => Self::no_such_policy(&error),
             LibraryError::Write(_, cause) if is_full(cause) => super::errors::storage_full(),
             LibraryError::Write(..) | LibraryError::Read(..) | LibraryError::Damaged(_) => Self::internal(&error),
-            LibraryError::Stopping => stopping(),
+            LibraryError::Engine(_) | LibraryError::Stopping => stopping(),
         }
     }
 }

@@ -22,10 +22,36 @@ pub const TRAPS_ON_4242: Guest = Guest {
 /// Traps whenever it is asked.
 pub const TRAPS: Guest = Guest { grant: "unreachable", ..DECENT };
 
+/// Goes on without end when it is asked about more users than a scenario has.
+pub const LOOPS_ON_MANY: Guest = Guest {
+    grant: "(if (i32.gt_u (local.get 7) (i32.const 500)) (then (loop $again (br $again)))) (i32.const 1024)",
+    ..DECENT
+};
+
 /// Does not take its settings: `nope`.
 pub const REFUSES_SETTINGS: Guest = Guest {
     configure: "(i32.const 512)",
     more: r#"(data (i32.const 512) "\01\00\00\00\00\03\00\00\04\00\00\00") (data (i32.const 768) "nope")"#,
+    ..DECENT
+};
+
+/// One job for each user, the last user first. Of a user's 64 bytes the first 8 are its id, and at 24 are its active jobs.
+pub const LAST_FIRST: Guest = Guest {
+    grant: "(local $left i32) (local $granted i32) (local $user i32) (local $grant i32)
+        (local.set $left (local.get 7)) (local.set $grant (i32.const 2048))
+        (block $done (loop $next
+          (br_if $done (i32.eqz (local.get $left)))
+          (br_if $done (i32.ge_u (i32.add (local.get 4) (local.get $granted)) (local.get 3)))
+          (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+          (local.set $user (i32.add (local.get 6) (i32.shl (local.get $left) (i32.const 6))))
+          (if (i32.lt_u (i32.load offset=24 (local.get $user)) (local.get 2)) (then
+            (i64.store (local.get $grant) (i64.load (local.get $user)))
+            (i32.store offset=8 (local.get $grant) (i32.const 1))
+            (local.set $grant (i32.add (local.get $grant) (i32.const 16)))
+            (local.set $granted (i32.add (local.get $granted) (i32.const 1)))))
+          (br $next)))
+        (i32.store (i32.const 1024) (i32.const 2048)) (i32.store (i32.const 1028) (local.get $granted))
+        (i32.const 1024)",
     ..DECENT
 };
 

@@ -118,7 +118,7 @@ impl PoliciesApi {
     #[oai(path = "/events", method = "get", operation_id = "list_policy_events")]
     #[expect(clippy::unused_async, reason = "poem-openapi takes async functions")]
     async fn events(&self) -> Json<EventsDto> {
-        let events = self.parts.policies.events().into_iter().map(EventDto::new).collect();
+        let events = self.parts.policies.events.all().into_iter().map(EventDto::new).collect();
         Json(EventsDto { events })
     }
 

@@ -20,6 +20,7 @@ mod rehearsal;
 mod replay;
 mod seat;
 mod shadow;
+mod turns;
 mod wanted;
 
 pub use activation::{ActivateError, Done, Refusal, Step, StepDone, Wanted, Wish};
@@ -35,4 +36,5 @@ pub use rehearsal::Rehearsal;
 pub use replay::Replay;
 pub use seat::{LastFault, Seat, SeatState};
 pub use shadow::{Account, Shadow};
+pub use turns::Turns;
 pub use wanted::{BadSetting, NoSuchPolicy, Which, settings};

@@ -90,7 +90,7 @@ pub fn check(bytes: &[u8], settings: &Settings) -> Result<Checked, CheckError> {
 }
 
 /// The built-in policies decide all but what the candidate does.
-fn built_in() -> InForce {
+pub(super) fn built_in() -> InForce {
     let seat = |kind| {
         let (name, digest) = Library::default_of(kind);
         let chosen = Chosen { name, digest, settings: Settings::default() };

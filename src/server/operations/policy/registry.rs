@@ -20,6 +20,7 @@ use super::library::Library;
 use super::replay::{Replay, replay};
 use super::seat::Seat;
 use super::shadow::Shadow;
+use super::turns::Turns;
 use crate::runtime::Wake;
 
 /// Logged inputs that a candidate is tried on.
@@ -30,6 +31,7 @@ pub struct Registry {
     pub journal: Journal,
     pub shadow: Shadow,
     pub events: Events,
+    pub turns: Turns,
     store: Store,
     services: Vec<ServiceName>,
     settings: ScheduleSettings,
@@ -67,6 +69,7 @@ impl Registry {
             journal,
             shadow: Shadow::default(),
             events: Events::default(),
+            turns: Turns::default(),
             store,
             services,
             settings,
@@ -77,7 +80,7 @@ impl Registry {
         for (scope, why) in broken {
             registry.events.tell(String::new(), Some(scope), "broken", false, why);
         }
-        registry.keep_usage();
+        registry.keep_usage(&registry.in_force()).await;
         registry
     }
 
@@ -92,6 +95,7 @@ impl Registry {
         let in_force = self.in_force();
         let deciding = Deciding::new(&in_force);
         let decision = decide(&snapshot, &deciding, self.settings);
+        self.turns.passed();
         let asked = deciding.into_asked();
         if !asked.is_empty() {
             self.shadow.note(&in_force, &snapshot, &decision);
@@ -302,15 +306,20 @@ impl Registry {
         let mut known: Vec<Arc<Seat>> = prepared.to_vec();
         known.extend(self.in_force().seats().cloned());
         let (in_force, broken) = InForce::load(&self.library, rows, &known, renewed).await;
+        // First: a new policy's first decision sees what was used.
+        self.keep_usage(&in_force).await;
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         for (scope, why) in broken {
             self.events.tell(String::new(), Some(scope), "broken", false, why);
         }
-        self.keep_usage();
         self.dispatch.wake();
     }
 
-    fn keep_usage(&self) {
-        self.store.keep_usage(self.in_force().half_lives(self.services.iter()));
+    /// What cannot be read now leaves a policy without usage, and in force all the same.
+    async fn keep_usage(&self, in_force: &InForce) {
+        if let Err(error) = self.store.keep_usage(in_force.half_lives(self.services.iter())).await {
+            let error = &error as &(dyn std::error::Error + 'static);
+            tracing::error!(error, "what users used is not known: policies that ask for it decide without");
+        }
     }
 }

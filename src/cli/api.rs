@@ -95,6 +95,7 @@ pub struct Job {
     pub outcome: Option<Text>,
     pub reason: Option<Text>,
     pub queue_position: Option<u64>,
+    pub users_ahead: Option<u32>,
     pub history: Vec<Step>,
 }
 

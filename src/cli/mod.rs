@@ -12,6 +12,7 @@ mod cluster_key;
 mod columns;
 mod config;
 mod download;
+mod explain;
 mod modes;
 mod payload;
 mod policy;
@@ -63,6 +64,8 @@ pub enum Command {
     Submit(submit::Submit),
     /// Tell where jobs are, and why.
     Status(status::Status),
+    /// Tell why a job waits, or who placed it where it is.
+    Explain(explain::Explain),
     /// Fetch a job's results as a zip or unpacked.
     Download(download::Download),
     /// Tell which machines run jobs and why one gets none; lift a quarantine.
@@ -100,6 +103,7 @@ impl Cli {
             Command::Demo(demo) => demo.run(),
             Command::Submit(submit) => submit.run(),
             Command::Status(status) => status.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Download(download) => download.run(),
             Command::Clients(clients) => clients.run(),
             Command::Policy(policy) => policy.run(),

@@ -95,6 +95,16 @@ pub const SERVER: &Mode = &Mode {
             help: "Which generation of the predecessor's GET /download/{id} is spoken. seed: 202 while the job runs, 204 \
                    without results; v2: always 200",
         },
+        Key {
+            name: "policies",
+            flag: "policies",
+            variables: &["ORCHESTRATOR_POLICIES"],
+            kind: Kind::Text,
+            value_name: "DIR",
+            default: "",
+            help: "A folder of policies: KIND-NAME.wasm, their settings KIND-NAME.toml, and active.toml, which says which \
+                   decide. A change in it comes into force by itself; what was asked for last wins",
+        },
         CLUSTER_KEY,
         Key {
             name: "allow_anonymous",

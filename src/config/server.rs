@@ -13,6 +13,7 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
     let data_dir = resolver.take_path("data_dir", "");
     let in_data_dir = data_dir.join("orchestrator.sqlite").display().to_string();
     let db_path = resolver.take_path("db_path", &in_data_dir);
+    let policies = resolver.take("policies", parse::path);
     let max_age = resolver.take("max_age_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     let max_upload_bytes = resolver.take("max_upload_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
     let download_contract = resolver.take("download_contract", parse::contract).unwrap_or(DownloadContract::Seed);
@@ -27,6 +28,7 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
         listen: doors.listen,
         data_dir,
         db_path,
+        policies,
         max_age: Duration::from_secs(max_age),
         max_upload_bytes,
         services,

@@ -39,6 +39,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
     pub db_path: PathBuf,
+    /// The folder that policies are imported from.
+    pub policies: Option<PathBuf>,
     /// From a job's end to the removal of its files.
     pub max_age: Duration,
     /// Of one upload, all its parts together, in bytes.

@@ -16,6 +16,7 @@ use crate::server::loops::collect::Collect;
 use crate::server::loops::deliver::Deliver;
 use crate::server::loops::dispatch::Dispatch;
 use crate::server::loops::policy_account::PolicyAccount;
+use crate::server::loops::policy_import::PolicyImport;
 use crate::server::loops::retention::Retention;
 use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
@@ -163,6 +164,9 @@ fn start_loops(parts: &Parts) {
     }
     tasks.run_loop(Dispatch::new(parts.clone()), wakes.dispatch.clone(), SWEEP);
     tasks.run_loop(PolicyAccount::new(parts.policies.clone()), parts.policies.journal.wake.clone(), SWEEP);
+    if let Some(import) = PolicyImport::new(parts) {
+        tasks.run_loop(import, Wake::default(), SWEEP);
+    }
     tasks.run_loop(Retention::new(parts.clone()), wakes.retention.clone(), SWEEP);
     tasks.run_loop(Sweep::new(parts.clone()), Wake::default(), SWEEP);
     tasks.run_loop(Trash::new(parts.clone()), Wake::default(), SWEEP);

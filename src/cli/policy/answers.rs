@@ -13,7 +13,7 @@ pub(super) struct Policies {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(super) struct Policy {
+pub(in crate::cli) struct Policy {
     pub kind: String,
     pub name: String,
     pub version: Option<String>,
@@ -152,6 +152,21 @@ pub(super) struct Held {
     pub service: String,
     pub user: i64,
     pub text: String,
+}
+
+/// What stands in a policy's services for all that have none of their own.
+pub(super) const EVERY_SERVICE: &str = "*";
+
+impl Policy {
+    pub(super) fn serves(&self, service: &str) -> bool {
+        self.services.iter().any(|served| served == service)
+    }
+
+    /// Which one it is, on one line.
+    pub(in crate::cli) fn in_words(&self) -> String {
+        let state = if self.state == "active" { String::new() } else { format!(", {}", self.state) };
+        format!("{} {} ({}){state}", self.kind, self.name, short(&self.digest))
+    }
 }
 
 impl Scope {

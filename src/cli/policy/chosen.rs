@@ -21,15 +21,16 @@ pub(super) struct Which {
     /// A component's file, which is uploaded first, the name of a policy that is there, or the beginning of its digest.
     #[arg(value_name = "FILE.wasm|NAME|DIGEST")]
     what: String,
-    /// quota, routing or scaling, where policies of two kinds have the same name.
-    #[arg(long)]
-    kind: Option<String>,
     #[command(flatten)]
     target: Target,
 }
 
+/// For whom, and with which settings.
 #[derive(Debug, Args)]
 pub(super) struct Target {
+    /// quota, routing or scaling, where policies of two kinds have the same name.
+    #[arg(long)]
+    kind: Option<String>,
     /// Only for this service; without it for every service that has no policy of its own.
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
@@ -50,11 +51,17 @@ pub(super) struct GivenSettings {
 impl Which {
     /// What is asked of the server.
     pub(super) async fn request(&self, api: &Api) -> anyhow::Result<Value> {
-        let settings = self.target.settings.read()?;
-        let policy = find(api, &self.what, self.kind.as_deref()).await?;
-        Ok(json!({
-            "kind": policy.kind, "digest": policy.digest, "service": self.target.service, "settings": settings, "by": asker(),
-        }))
+        self.target.request(api, &self.what).await
+    }
+}
+
+impl Target {
+    pub(super) async fn request(&self, api: &Api, what: &str) -> anyhow::Result<Value> {
+        let settings = self.settings.read()?;
+        let policy = find(api, what, self.kind.as_deref()).await?;
+        let Self { service, .. } = self;
+        let by = asker();
+        Ok(json!({"kind": policy.kind, "digest": policy.digest, "service": service, "settings": settings, "by": by}))
     }
 }
 

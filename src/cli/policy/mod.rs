@@ -2,6 +2,7 @@
 
 mod answers;
 mod change;
+mod check;
 mod chosen;
 mod look;
 mod trial;
@@ -9,6 +10,20 @@ mod trial;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+
+use super::api::{Answer, Api};
+
+/// The quota and routing policies that decide about a service's jobs.
+pub(super) async fn deciding(api: &Api, service: &str) -> anyhow::Result<Vec<Answer<answers::Policy>>> {
+    let (_, mut policies) = chosen::list(api).await?;
+    policies.retain(|policy| policy.value.kind != "scaling");
+    let own: Vec<String> =
+        policies.iter().filter(|it| it.value.serves(service)).map(|it| it.value.kind.clone()).collect();
+    policies.retain(|policy| {
+        policy.value.serves(if own.contains(&policy.value.kind) { service } else { answers::EVERY_SERVICE })
+    });
+    Ok(policies)
+}
 
 /// The interface that a policy implements.
 const WIT: &str = include_str!("../../../plugins/wit/v1/policy.wit");
@@ -38,6 +53,8 @@ enum Command {
     Upload(look::Upload),
     /// Bring a policy into force, from the next decision on.
     Activate(change::Activate),
+    /// Look at a component without a server: is it a policy, what does it take, what does it cost?
+    Check(check::Check),
     /// Try a policy on the server's queues and on what it decided lately, without effect.
     Rehearse(trial::Rehearse),
     /// Take a choice away: the policy for every service decides again, or what the program brings with it.
@@ -65,6 +82,7 @@ impl Policy {
             Command::Show(show) => show.run(),
             Command::Upload(upload) => upload.run(),
             Command::Activate(activate) => activate.run(),
+            Command::Check(check) => check.run(),
             Command::Rehearse(rehearse) => rehearse.run(),
             Command::Unset(unset) => unset.run(),
             Command::Rollback(rollback) => rollback.run(),

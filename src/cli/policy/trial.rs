@@ -7,7 +7,7 @@ use reqwest::Method;
 
 use super::answers::{self, Outcome, Rehearsal, short};
 use super::change::tell;
-use super::chosen::Which;
+use super::chosen::{Target, Which};
 use crate::cli::api::Answer;
 use crate::cli::columns;
 use crate::cli::remote::{self, ServerAddress};
@@ -21,7 +21,7 @@ activated, 1 a step failed.";
 
 const REPLAY_EXAMPLES: &str = "\
 Example:
-  job-orchestrator policy replay quota-nights-first.wasm
+  job-orchestrator policy replay --against quota-nights-first.wasm
 
 The log has every decision, and the whole input of at most five a second; only those can be asked about again.";
 
@@ -49,8 +49,11 @@ pub(super) struct Rehearse {
 #[derive(Debug, Args)]
 #[command(after_help = REPLAY_EXAMPLES)]
 pub(super) struct Replay {
+    /// The candidate: a component's file, the name of a policy that is there, or the beginning of its digest.
+    #[arg(long, value_name = "FILE.wasm|NAME|DIGEST")]
+    against: String,
     #[command(flatten)]
-    which: Which,
+    target: Target,
     /// Print the comparison as JSON.
     #[arg(long)]
     json: bool,
@@ -109,7 +112,7 @@ impl Replay {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let api = self.server.api()?;
         let replayed: Answer<answers::Replay> = remote::block_on(async {
-            let body = self.which.request(&api).await?;
+            let body = self.target.request(&api, &self.against).await?;
             Ok(api.ask(api.request(Method::POST, "api/v1/policies/replay").json(&body)).await?)
         })?;
         if self.json {

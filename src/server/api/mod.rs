@@ -9,6 +9,7 @@ mod jobs;
 mod policies;
 mod policy_errors;
 mod problem;
+mod services;
 mod upload_form;
 mod zip_response;
 
@@ -27,6 +28,7 @@ use self::front::FrontApi;
 use self::jobs::JobsApi;
 use self::policies::{PoliciesApi, PolicyChangesApi, PolicyTrialsApi};
 use self::problem::Problem;
+use self::services::ServicesApi;
 use crate::server::parts::Parts;
 
 /// How the OpenAPI document groups the calls.
@@ -49,7 +51,7 @@ enum Tag {
     Service,
 }
 
-type Apis = (FrontApi, FilesApi, JobsApi, ClientsApi, PoliciesApi, PolicyChangesApi, PolicyTrialsApi);
+type Apis = (FrontApi, FilesApi, JobsApi, ClientsApi, PoliciesApi, PolicyChangesApi, PolicyTrialsApi, ServicesApi);
 
 fn service(parts: &Parts) -> OpenApiService<Apis, ()> {
     let apis = (
@@ -60,6 +62,7 @@ fn service(parts: &Parts) -> OpenApiService<Apis, ()> {
         PoliciesApi { parts: parts.clone() },
         PolicyChangesApi { parts: parts.clone() },
         PolicyTrialsApi { parts: parts.clone() },
+        ServicesApi { parts: parts.clone() },
     );
     OpenApiService::new(apis, "job-orchestrator", env!("CARGO_PKG_VERSION")).description(
         "Takes jobs as file uploads, shares machines fairly, runs them and serves the results. \

@@ -43,8 +43,9 @@ impl Problem {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "a policy has at most 64 MiB")
                     .remedy("build it without debug information")
             }
-            error => Self::new(StatusCode::BAD_REQUEST, "bad-request", error.to_string())
-                .remedy("send the whole component"),
+            error => {
+                Self::new(StatusCode::BAD_REQUEST, "bad-request", error.to_string()).remedy("send the whole component")
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ pub mod collect;
 pub mod deliver;
 pub mod dispatch;
 pub mod policy_account;
+pub mod policy_import;
 pub mod retention;
 pub mod sweep;
 pub mod trash;

@@ -240,6 +240,10 @@ impl ServerNode {
         stop(&mut self.process);
     }
 
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.request(self.http.get(format!("{}{path}", self.url))).await
     }

@@ -9,12 +9,15 @@ pub mod fake;
 mod http;
 mod init;
 mod mount;
+pub mod policies;
 pub mod predecessor;
 mod process;
 mod proxy;
 mod scripts;
 mod trace;
 mod wall_clock;
+#[path = "../../../crates/policy-host/tests/suite/written.rs"]
+pub mod written;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};

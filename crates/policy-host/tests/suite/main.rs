@@ -7,3 +7,4 @@ mod guest;
 mod hostile;
 mod loading;
 mod twins;
+mod written;

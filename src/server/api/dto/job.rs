@@ -158,6 +158,9 @@ pub struct JobDto {
     /// How many of the user's own jobs come before it, while it is queued.
     #[oai(skip_serializing_if_is_none)]
     pub queue_position: Option<u64>,
+    /// How many users' turns come before this one's, by the policy in force, while it waits for a free slot.
+    #[oai(skip_serializing_if_is_none)]
+    pub users_ahead: Option<u32>,
     /// Oldest first.
     pub history: Vec<HistoryDto>,
 }
@@ -239,6 +242,10 @@ impl AuthorDto {
 impl JobDto {
     pub fn new(view: JobView) -> Self {
         let JobView { row, history, waiting } = view;
+        let users_ahead = match waiting.as_ref().and_then(|waiting| waiting.reason.as_ref()) {
+            Some(domain::WaitReason::NoFreeSlot { ahead }) => Some(*ahead),
+            _ => None,
+        };
         let (reason, queue_position) = match waiting {
             Some(waiting) => (
                 waiting.reason.map(|reason| ReasonDto { code: reason.code().to_owned(), text: reason.to_string() }),
@@ -266,6 +273,7 @@ impl JobDto {
             outcome: OutcomeDto::new(&row.progress.state),
             reason,
             queue_position,
+            users_ahead,
             history: history.into_iter().map(HistoryDto::new).collect(),
         }
     }

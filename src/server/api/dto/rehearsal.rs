@@ -6,9 +6,7 @@ use domain::policy::Author;
 use poem_openapi::Object;
 use time::OffsetDateTime;
 
-use crate::server::operations::policy::{
-    Account, CallEntry, Entry, HeldEntry, PlacedEntry, Rehearsal, Replay, Seat,
-};
+use crate::server::operations::policy::{Account, CallEntry, Entry, HeldEntry, PlacedEntry, Rehearsal, Replay, Seat};
 
 /// What a candidate would decide, beside what was or is decided. Nothing of it had an effect.
 #[derive(Debug, Object)]
@@ -216,11 +214,8 @@ impl DecisionDto {
             quota: AuthorDto::new(&placed.quota),
             routing: placed.routing.as_ref().map(AuthorDto::new),
         };
-        let held = |held: HeldEntry| HeldDto {
-            service: held.service.to_string(),
-            user: held.user.get(),
-            text: held.text,
-        };
+        let held =
+            |held: HeldEntry| HeldDto { service: held.service.to_string(), user: held.user.get(), text: held.text };
         Self {
             at: (SystemTime::UNIX_EPOCH + Duration::from_millis(entry.at)).into(),
             generation: entry.generation,

@@ -19,8 +19,10 @@ pub use trials::PolicyTrialsApi;
 
 use self::modules::{module, modules};
 use super::Tag;
-use super::dto::{ActivationDto, ActivationsDto, DecisionDto, DecisionsDto, EventDto, EventsDto, PoliciesDto, PolicyDto};
 use super::dto::PolicyRequestDto;
+use super::dto::{
+    ActivationDto, ActivationsDto, DecisionDto, DecisionsDto, EventDto, EventsDto, PoliciesDto, PolicyDto,
+};
 use super::problem::{Problem, problems};
 use crate::server::operations::policy::{self, Wanted, Which};
 use crate::server::parts::Parts;

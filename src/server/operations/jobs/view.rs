@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::JobId;
+use domain::{JobId, WaitReason};
 use store::{HistoryRow, JobRow, StoreError, Waiting};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -20,8 +20,20 @@ pub struct JobView {
 /// The store refuses.
 pub async fn view(parts: &Parts, row: JobRow) -> Result<JobView, StoreError> {
     let history = parts.store.history(row.id).await?;
-    let waiting = parts.store.waiting(&row);
+    let mut waiting = parts.store.waiting(&row);
+    if let Some(Waiting { reason: Some(WaitReason::NoFreeSlot { ahead }), .. }) = &mut waiting {
+        *ahead = users_ahead(parts, &row).await.unwrap_or(*ahead);
+    }
     Ok(JobView { row, history, waiting })
+}
+
+/// A decision without a free slot asks no policy, so its count is that of the built-in one. `None` where the policy in
+/// force would not give this user anything.
+async fn users_ahead(parts: &Parts, row: &JobRow) -> Option<u32> {
+    let policies = &parts.policies;
+    let turns = policies.turns.of(&row.request.service, &policies.in_force(), || parts.snapshot()).await;
+    let position = turns.iter().position(|user| *user == row.request.user)?;
+    u32::try_from(position).ok()
 }
 
 /// The job once it has ended, or as it is when `patience` is over or the server stops; `None` if there is no such job.

@@ -17,7 +17,7 @@ pub struct Event {
     /// Who asked; empty for what happened by itself.
     pub by: String,
     pub scope: Option<Scope>,
-    /// A stable word: a step's, `activated`, `unchanged`, `conflict`, `fault`, `pinned`, `resumed`, `broken`.
+    /// A stable word: a step's, `activated`, `unchanged`, `conflict`, `fault`, `pinned`, `resumed`, `broken`, `folder`.
     pub what: &'static str,
     pub good: bool,
     pub text: String,

@@ -20,6 +20,7 @@ use super::library::Library;
 use super::replay::{Replay, replay};
 use super::seat::Seat;
 use super::shadow::Shadow;
+use super::turns::Turns;
 use crate::runtime::Wake;
 
 /// Logged inputs that a candidate is tried on.
@@ -30,6 +31,7 @@ pub struct Registry {
     pub journal: Journal,
     pub shadow: Shadow,
     pub events: Events,
+    pub turns: Turns,
     store: Store,
     services: Vec<ServiceName>,
     settings: ScheduleSettings,
@@ -67,6 +69,7 @@ impl Registry {
             journal,
             shadow: Shadow::default(),
             events: Events::default(),
+            turns: Turns::default(),
             store,
             services,
             settings,
@@ -92,6 +95,7 @@ impl Registry {
         let in_force = self.in_force();
         let deciding = Deciding::new(&in_force);
         let decision = decide(&snapshot, &deciding, self.settings);
+        self.turns.passed();
         let asked = deciding.into_asked();
         if !asked.is_empty() {
             self.shadow.note(&in_force, &snapshot, &decision);

@@ -90,8 +90,7 @@ mod tests {
         let given = serde_json::json!({"a": 1, "b": 1.0, "weights": {"7": 2.5}, "on": true, "text": "x"});
         let settings = settings(given.as_object().unwrap()).unwrap();
         let told: Vec<String> = settings.0.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-        let expected =
-            ["a=Whole(1)", "b=Number(1.0)", "on=Flag(true)", "text=Text(\"x\")", "weights.7=Number(2.5)"];
+        let expected = ["a=Whole(1)", "b=Number(1.0)", "on=Flag(true)", "text=Text(\"x\")", "weights.7=Number(2.5)"];
         assert_eq!(told, expected);
     }
 

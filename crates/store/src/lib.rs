@@ -328,7 +328,3 @@ impl Store {
         self.shared.ledger().dump()
     }
 }
-impl Store {
-    /// TEMP until merge
-    pub fn keep_usage(&self, _half_lives: BTreeMap<ServiceName, Duration>) {}
-}

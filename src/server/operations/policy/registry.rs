@@ -77,7 +77,7 @@ impl Registry {
         for (scope, why) in broken {
             registry.events.tell(String::new(), Some(scope), "broken", false, why);
         }
-        registry.keep_usage();
+        registry.keep_usage(&registry.in_force()).await;
         registry
     }
 
@@ -302,15 +302,20 @@ impl Registry {
         let mut known: Vec<Arc<Seat>> = prepared.to_vec();
         known.extend(self.in_force().seats().cloned());
         let (in_force, broken) = InForce::load(&self.library, rows, &known, renewed).await;
+        // First: a new policy's first decision sees what was used.
+        self.keep_usage(&in_force).await;
         *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(in_force);
         for (scope, why) in broken {
             self.events.tell(String::new(), Some(scope), "broken", false, why);
         }
-        self.keep_usage();
         self.dispatch.wake();
     }
 
-    fn keep_usage(&self) {
-        self.store.keep_usage(self.in_force().half_lives(self.services.iter()));
+    /// What cannot be read now leaves a policy without usage, and in force all the same.
+    async fn keep_usage(&self, in_force: &InForce) {
+        if let Err(error) = self.store.keep_usage(in_force.half_lives(self.services.iter())).await {
+            let error = &error as &(dyn std::error::Error + 'static);
+            tracing::error!(error, "what users used is not known: policies that ask for it decide without");
+        }
     }
 }

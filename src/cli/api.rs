@@ -8,13 +8,15 @@ use std::time::Duration;
 use domain::Status;
 use reqwest::header::{ETAG, IF_RANGE, RANGE};
 use reqwest::multipart::Form;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the head of an answer, beyond what the call itself asks the server to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// For the head of an answer that is work: a large component is sent and compiled, a long log is read.
+const WORK_TIMEOUT: Duration = Duration::from_secs(300);
 /// Between two pieces of a body.
 pub const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -226,6 +228,23 @@ impl Api {
         url.query_pairs_mut().append_pair("name", name);
         let response = self.answer(self.http.post(url).send(), ANSWER_TIMEOUT).await?;
         self.json(accepted(response).await?).await
+    }
+
+    /// A call that is not sent yet.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// The answer to it.
+    pub async fn ask<T: for<'a> Deserialize<'a>>(&self, request: RequestBuilder) -> Result<Answer<T>, ApiError> {
+        let response = self.answer(request.send(), WORK_TIMEOUT).await?;
+        self.json(accepted(response).await?).await
+    }
+
+    /// Sends it; the answer says no more than that it was done.
+    pub async fn tell(&self, request: RequestBuilder) -> Result<(), ApiError> {
+        let response = self.answer(request.send(), ANSWER_TIMEOUT).await?;
+        if response.status() == StatusCode::NO_CONTENT { Ok(()) } else { accepted(response).await.map(drop) }
     }
 
     fn url(&self, path: &str) -> Url {

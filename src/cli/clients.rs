@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::api::{Answer, Api, Client};
+use super::columns;
 use super::remote::{self, ServerAddress};
 
 const EXAMPLES: &str = "\
@@ -105,13 +106,9 @@ fn table<'a>(clients: impl Iterator<Item = &'a Client>) -> Vec<String> {
         ]);
         errors.push(client.last_error.as_ref().filter(|_| client.state != "ready"));
     }
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
     let mut lines = Vec::new();
-    for (row, error) in rows.iter().zip(errors) {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
+    for (line, error) in columns::lines(&rows).into_iter().zip(errors) {
+        lines.push(line);
         lines.extend(error.map(|error| format!("  {error}")));
     }
     lines

@@ -53,7 +53,7 @@ impl Problem {
     }
 
     /// Logs what only the operator can mend, and tells the caller so much.
-    fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something failed here; the log says what")
     }
@@ -146,7 +146,7 @@ impl From<UploadError> for Problem {
     }
 }
 
-fn storage_full() -> Problem {
+pub fn storage_full() -> Problem {
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", "the server has no room left")
         .remedy("try again later; the operator has to make room")
 }

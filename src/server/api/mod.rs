@@ -6,6 +6,8 @@ mod errors;
 mod files;
 mod front;
 mod jobs;
+mod policies;
+mod policy_errors;
 mod problem;
 mod upload_form;
 mod zip_response;
@@ -23,6 +25,7 @@ use self::clients::ClientsApi;
 use self::files::FilesApi;
 use self::front::FrontApi;
 use self::jobs::JobsApi;
+use self::policies::{PoliciesApi, PolicyChangesApi, PolicyTrialsApi};
 use self::problem::Problem;
 use crate::server::parts::Parts;
 
@@ -35,6 +38,9 @@ enum Tag {
     /// The machines that run jobs.
     #[oai(rename = "clients")]
     Clients,
+    /// What decides whose turn it is, and where jobs go.
+    #[oai(rename = "policies")]
+    Policies,
     /// The predecessor's calls, kept.
     #[oai(rename = "files")]
     Files,
@@ -43,7 +49,7 @@ enum Tag {
     Service,
 }
 
-type Apis = (FrontApi, FilesApi, JobsApi, ClientsApi);
+type Apis = (FrontApi, FilesApi, JobsApi, ClientsApi, PoliciesApi, PolicyChangesApi, PolicyTrialsApi);
 
 fn service(parts: &Parts) -> OpenApiService<Apis, ()> {
     let apis = (
@@ -51,6 +57,9 @@ fn service(parts: &Parts) -> OpenApiService<Apis, ()> {
         FilesApi { parts: parts.clone() },
         JobsApi { parts: parts.clone() },
         ClientsApi { parts: parts.clone() },
+        PoliciesApi { parts: parts.clone() },
+        PolicyChangesApi { parts: parts.clone() },
+        PolicyTrialsApi { parts: parts.clone() },
     );
     OpenApiService::new(apis, "job-orchestrator", env!("CARGO_PKG_VERSION")).description(
         "Takes jobs as file uploads, shares machines fairly, runs them and serves the results. \

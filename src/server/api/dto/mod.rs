@@ -2,12 +2,19 @@
 
 mod client;
 mod job;
+mod policy;
+mod rehearsal;
 
 use store::UnixMillis;
 use time::OffsetDateTime;
 
 pub use client::{ClientDto, ClientsDto};
 pub use job::{AcceptedDto, JobDto, StatusDto, TerminatedDto};
+pub use policy::{
+    ActivationDto, ActivationsDto, EventDto, EventsDto, FaultDto, OutcomeDto, PoliciesDto, PolicyDto, PolicyRequestDto,
+    ResumeDto, RollBackDto, SettingDto, settings,
+};
+pub use rehearsal::{DecisionDto, DecisionsDto, ReplayDto, ShadowDto};
 
 /// A time that the store has made itself is always in the calendar's range.
 fn time(at: UnixMillis) -> OffsetDateTime {

@@ -17,6 +17,7 @@ mod rehearsal;
 mod replay;
 mod seat;
 mod shadow;
+mod wanted;
 
 pub use activation::{ActivateError, Done, Refusal, Step, StepDone, Wanted, Wish};
 pub use deciding::{Asked, Deciding};
@@ -29,3 +30,4 @@ pub use rehearsal::Rehearsal;
 pub use replay::Replay;
 pub use seat::{LastFault, Seat, SeatState};
 pub use shadow::{Account, Shadow};
+pub use wanted::{BadSetting, NoSuchPolicy, Which, settings};

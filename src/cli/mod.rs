@@ -13,6 +13,7 @@ mod config;
 mod download;
 mod modes;
 mod payload;
+mod policy;
 mod progress;
 mod remote;
 mod restore;
@@ -65,6 +66,8 @@ pub enum Command {
     Download(download::Download),
     /// Tell which machines run jobs and why one gets none; lift a quarantine.
     Clients(clients::Clients),
+    /// Make policies of your own: whose turn it is, where jobs go, how many machines there are.
+    Policy(policy::Policy),
     /// Print the settings in force and where each came from.
     Config(config::Config),
     /// Hold a server's database and files against each other.
@@ -98,6 +101,7 @@ impl Cli {
             Command::Status(status) => status.run(),
             Command::Download(download) => download.run(),
             Command::Clients(clients) => clients.run(),
+            Command::Policy(policy) => policy.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
             Command::Check(check) => check.run(&Environment::of_process()),
             Command::Backup(backup) => backup.run(&Environment::of_process()),

@@ -154,6 +154,12 @@ impl From<i64> for Value {
     }
 }
 
+impl From<i32> for Value {
+    fn from(number: i32) -> Self {
+        Self::Whole(number.into())
+    }
+}
+
 impl From<f64> for Value {
     fn from(number: f64) -> Self {
         Self::Number(number)
@@ -208,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_setting_is_the_operators_or_the_default() {
-        let settings = Settings::of([("bonus", 2_i64.into()), ("strict", true.into())]);
+        let settings = Settings::of([("bonus", 2.into()), ("strict", true.into())]);
         assert_eq!(settings.number("bonus", 1.0, 0.0..=9.0), Ok(2.0));
         assert_eq!(settings.number("other", 1.0, 0.0..=9.0), Ok(1.0));
         assert_eq!(settings.flag("strict", false), Ok(true));

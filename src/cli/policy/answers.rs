@@ -30,14 +30,14 @@ pub(in crate::cli) struct Policy {
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(in crate::cli) struct Setting {
+pub struct Setting {
     pub name: String,
     pub default: Value,
     pub doc: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub(in crate::cli) struct Fault {
+pub struct Fault {
     pub text: String,
     pub at: String,
 }

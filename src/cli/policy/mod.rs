@@ -1,10 +1,13 @@
 //! `policy`: which policies there are and which decide; trying, exchanging and making them.
 
 mod answers;
+mod build;
 mod change;
 mod check;
 mod chosen;
 mod look;
+mod new;
+mod template;
 mod trial;
 
 use std::process::ExitCode;
@@ -29,12 +32,17 @@ pub(super) async fn deciding(api: &Api, service: &str) -> anyhow::Result<Vec<Ans
 const WIT: &str = include_str!("../../../plugins/wit/v1/policy.wit");
 
 const AFTER_HELP: &str = "\
-From a file to what decides, and back:
+From nothing to what decides, and back:
+  job-orchestrator policy new quota nights-first                    # writes a crate that works
+  cd quota-nights-first && cargo test                               # the policy as plain Rust
+  job-orchestrator policy build                                     # makes quota-nights-first.wasm
   job-orchestrator policy check quota-nights-first.wasm             # on this machine, without a server
   job-orchestrator policy rehearse quota-nights-first.wasm          # on the server's queues, without effect
   job-orchestrator policy activate quota-nights-first.wasm
   job-orchestrator policy list
-  job-orchestrator policy rollback quota";
+  job-orchestrator policy rollback quota
+
+Any language that makes a component of the interface will do; docs/policies.md has Rust, Python and JavaScript.";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -45,6 +53,10 @@ pub struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a crate for a policy of your own, ready to compile.
+    New(new::New),
+    /// Compile a crate to a component.
+    Build(build::Build),
     /// List the policies that are there, what each decides, and how it fares.
     List(look::List),
     /// Tell everything about one policy: its settings, its last fault.
@@ -78,6 +90,8 @@ enum Command {
 impl Policy {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::New(new) => new.run(),
+            Command::Build(build) => build.run(),
             Command::List(list) => list.run(),
             Command::Show(show) => show.run(),
             Command::Upload(upload) => upload.run(),

@@ -222,19 +222,19 @@ impl HistoryDto {
             client: row.client.map(|client| client.to_string()),
             code,
             reason,
-            placed_by: row.placed_by.map(PlacedByDto::new),
+            placed_by: row.placed_by.as_ref().map(PlacedByDto::new),
         }
     }
 }
 
 impl PlacedByDto {
-    fn new(by: Authors) -> Self {
-        Self { quota: AuthorDto::new(by.quota), routing: by.routing.map(AuthorDto::new) }
+    fn new(by: &Authors) -> Self {
+        Self { quota: AuthorDto::new(&by.quota), routing: by.routing.as_ref().map(AuthorDto::new) }
     }
 }
 
 impl AuthorDto {
-    fn new(author: Author) -> Self {
+    pub(super) fn new(author: &Author) -> Self {
         Self { name: author.name.to_string(), digest: author.digest.map(|digest| digest.to_string()) }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use domain::policy::Author;
 use poem_openapi::Object;
 use time::OffsetDateTime;
 
+use super::job::AuthorDto;
 use crate::server::operations::policy::{Account, CallEntry, Entry, HeldEntry, PlacedEntry, Rehearsal, Replay, Seat};
 
 /// What a candidate would decide, beside what was or is decided. Nothing of it had an effect.
@@ -99,16 +99,6 @@ pub struct DecisionDto {
     pub held: Vec<HeldDto>,
 }
 
-/// Who decided.
-#[derive(Debug, Object)]
-#[oai(rename = "PolicyAuthor")]
-pub struct AuthorDto {
-    pub name: String,
-    /// Of the component; missing where the built-in policy decided.
-    #[oai(skip_serializing_if_is_none)]
-    pub digest: Option<String>,
-}
-
 /// A question to a policy.
 #[derive(Debug, Object)]
 #[oai(rename = "PolicyCall")]
@@ -189,12 +179,6 @@ impl ShadowDto {
             last_failure: account.last_failure,
             compared: RehearsalDto::new(&account.compared),
         }
-    }
-}
-
-impl AuthorDto {
-    fn new(author: &Author) -> Self {
-        Self { name: author.name.to_string(), digest: author.digest.map(|digest| digest.to_string()) }
     }
 }
 

@@ -5,6 +5,7 @@
 //! restart asks for nothing and undoes nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    pub(super) fn new(file: impl Into<String>, why: impl ToString) -> Self {
+    pub(super) fn new(file: impl Into<String>, why: &dyn Display) -> Self {
         Self { file: file.into(), why: why.to_string() }
     }
 }
@@ -200,7 +201,7 @@ async fn request(
         Err(ActivateError::Store(error)) => Err(ImportError::Store(error)),
         Err(ActivateError::Stopping) => Err(ImportError::Stopping),
         Err(ActivateError::Refused(refusal)) => Err(Mistake::new(contents.file_of(&refusal, &active), &refusal).into()),
-        Err(error) => Err(Mistake::new(folder::ACTIVE, error).into()),
+        Err(error) => Err(Mistake::new(folder::ACTIVE, &error).into()),
     }
 }
 
@@ -225,13 +226,13 @@ async fn wishes(
             Err(error) if !active.names(&name) => {
                 registry.events.tell(by.to_owned(), None, "folder", false, format!("{name}: {}", chain(&error)));
             }
-            Err(error) => return Err(Mistake::new(name, chain(&error)).into()),
+            Err(error) => return Err(Mistake::new(name, &chain(&error)).into()),
         }
     }
     let mut wishes = Vec::new();
     for (scope, name) in &active.chosen {
         if let Some(service) = scope.service.as_ref().filter(|service| services.get(service).is_none()) {
-            return Err(Mistake::new(folder::ACTIVE, format!("no service {service} is configured")).into());
+            return Err(Mistake::new(folder::ACTIVE, &format!("no service {service} is configured")).into());
         }
         let policy = Some(wanted(registry, &contents.texts, &here, scope.kind, name).await?);
         wishes.push(Wish { scope: scope.clone(), policy });
@@ -254,16 +255,15 @@ async fn wanted(
     name: &PolicyName,
 ) -> Result<Wanted, Mistake> {
     let file = format!("{kind}-{name}");
-    let digest = match here.get(&format!("{file}.wasm")) {
-        Some(digest) => *digest,
-        None => {
-            let found = registry.library.find(kind, &Which::Name(name.clone())).await;
-            found.map_err(|error| Mistake::new(folder::ACTIVE, error))?
-        }
+    let digest = if let Some(digest) = here.get(&format!("{file}.wasm")) {
+        *digest
+    } else {
+        let found = registry.library.find(kind, &Which::Name(name.clone())).await;
+        found.map_err(|error| Mistake::new(folder::ACTIVE, &error))?
     };
     let file = format!("{file}.toml");
     let settings = match texts.get(&file) {
-        Some(text) => folder::settings(text).map_err(|why| Mistake::new(file, why))?,
+        Some(text) => folder::settings(text).map_err(|why| Mistake::new(file, &why))?,
         None => Settings::default(),
     };
     Ok(Wanted { digest, settings })

@@ -175,9 +175,17 @@ async fn the_last_request_wins_also_over_restarts() {
     let body = json!({"kind": "quota", "name": "priority"});
     assert_eq!(server.policy_call("activate", &body).await.status, 200);
 
-    // Unchanged, it asks for nothing: a change of something else shows that it was looked at.
+    // Unchanged, it asks for nothing.
     server.stop();
     server.start();
+    server
+        .until("the folder was looked at", async || {
+            let looked = server.log().contains("asks for what it asked for last");
+            let generation = server.policies().await["generation"].as_u64();
+            assert_eq!(generation, Some(2), "it asked again: {:#}", last_request(&server).await);
+            if looked { Ok(()) } else { Err(String::new()) }
+        })
+        .await;
     assert_eq!(server.deciding("quota").await["name"], "priority");
     fs::write(policies.join("active.toml"), "quota = \"priority\"\nrouting = \"best-fit\"\n").unwrap();
     decides(&server, "routing", "best-fit").await;

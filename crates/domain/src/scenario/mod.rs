@@ -51,7 +51,7 @@ pub struct Scenario {
     pub settings: ScheduleSettings,
     /// The policies that it names, of each kind one at most. What it does not name is the default.
     pub policies: Vec<NamedPolicy>,
-    /// What [`print`] makes of the decision.
+    /// What [`print()`] makes of the decision.
     pub expected: String,
 }
 

@@ -9,7 +9,7 @@
 #[expect(dead_code, reason = "the tests' own")]
 mod init;
 #[path = "load/mod.rs"]
-#[allow(dead_code, reason = "the other load uses more of it")]
+#[expect(dead_code, reason = "the other load uses more of it")]
 mod load;
 #[path = "../tests/it/harness/process.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]

@@ -56,6 +56,13 @@ impl Process {
         self.child.id()
     }
 
+    /// A line of its status about memory, such as `VmRSS:`, in KiB.
+    pub fn memory_kib(&self, line: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let told = status.lines().find_map(|told| told.strip_prefix(line)).unwrap();
+        told.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }

@@ -135,13 +135,13 @@ impl Library {
         Ok(component)
     }
 
-    /// Keeps a component that somebody hands in, once it has turned out to be one.
+    /// Keeps a component that somebody hands in, once it has turned out to be one. In the place of a damaged file, too.
     ///
     /// # Errors
     /// It is no policy, or the disk does not take it.
     pub async fn add(&self, bytes: Vec<u8>) -> Result<Arc<Component>, LibraryError> {
         let digest = PolicyHost::digest(&bytes);
-        if self.shipped.contains_key(&digest) || self.path(digest).exists() {
+        if self.shipped.contains_key(&digest) || self.has_whole(digest).await {
             return self.load(digest).await;
         }
         let (host, path) = (self.host.clone(), self.path(digest));
@@ -151,8 +151,15 @@ impl Library {
             Ok(component)
         })
         .await?;
+        // What was known may be of a file that was damaged.
+        self.known_so_far().remove(&digest);
         self.loaded().insert(digest, Arc::downgrade(&component));
         Ok(component)
+    }
+
+    async fn has_whole(&self, digest: Digest) -> bool {
+        let path = self.path(digest);
+        off_thread(move || read(&path, digest)).await.is_ok()
     }
 
     /// Everything that is here, by kind and name.

@@ -276,7 +276,7 @@ impl Registry {
         let request = Request { choices: choices.clone(), by: by.to_owned(), source, expected };
         match self.store.activate(request).await? {
             Activated::Conflict { generation } => return Err(ActivateError::Conflict { generation }),
-            Activated::Unchanged { .. } => {}
+            Activated::Unchanged { .. } => self.mend(&seats).await,
             Activated::Yes { generation } => {
                 done.generation = generation;
                 done.changed = true;
@@ -291,6 +291,13 @@ impl Registry {
             }
         }
         Ok(done)
+    }
+
+    /// The choice stays, but what did not load any more may be whole again.
+    async fn mend(&self, prepared: &[Arc<Seat>]) {
+        if self.in_force().seats().any(|seat| seat.policy.is_err()) {
+            self.exchange(&self.store.policies(), prepared, None).await;
+        }
     }
 
     async fn prepare(&self, scope: &Scope, wanted: &Wanted) -> Result<Prepared, Refusal> {

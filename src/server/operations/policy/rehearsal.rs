@@ -54,7 +54,7 @@ pub fn rehearse(
     let changed = in_force.with(candidate.clone());
     for (number, snapshot) in (1..).zip(snapshots) {
         let now = places(&decide(snapshot, &Deciding::new(in_force), settings));
-        let compared = rehearsal.compare_with(&now, &changed, snapshot, settings);
+        let compared = rehearsal.compare_with(&now, (&changed, candidate), snapshot, settings);
         compared.map_err(|fault| format!("decision {number} of those tried: {fault}"))?;
     }
     Ok(rehearsal)
@@ -66,11 +66,11 @@ fn scenarios(in_force: &InForce, candidate: &Seat, rehearsal: &mut Rehearsal) ->
     if candidate.kind() == PolicyKind::Scaling {
         return scaling_scenarios(&everywhere, rehearsal);
     }
-    let changed = in_force.with(everywhere);
+    let changed = in_force.with(everywhere.clone());
     for (name, text) in scenario::shipped() {
         // That they can be read is a test of the domain's.
         let Ok(Scenario { snapshot, settings, .. }) = Scenario::parse(text) else { continue };
-        rehearsal.decide(&changed, &snapshot, settings).map_err(|fault| format!("the scenario {name}: {fault}"))?;
+        rehearsal.decide((&changed, &everywhere), &snapshot, settings).map_err(|fault| format!("the scenario {name}: {fault}"))?;
         rehearsal.scenarios += 1;
     }
     Ok(())
@@ -89,14 +89,14 @@ fn scaling_scenarios(candidate: &Seat, rehearsal: &mut Rehearsal) -> Result<(), 
 }
 
 impl Rehearsal {
-    /// Decides by `changed` and compares with where the jobs went.
+    /// Decides by what would be in force with the candidate, and compares with where the jobs went.
     ///
     /// # Errors
-    /// A policy failed, so that nothing is to be compared.
+    /// The candidate failed, so that nothing is to be compared.
     pub(super) fn compare_with(
         &mut self,
         now: &BTreeMap<JobId, ClientName>,
-        changed: &InForce,
+        changed: (&InForce, &Arc<Seat>),
         snapshot: &Snapshot,
         settings: ScheduleSettings,
     ) -> Result<(), String> {
@@ -144,13 +144,14 @@ impl Rehearsal {
 
     fn decide(
         &mut self,
-        changed: &InForce,
+        (changed, candidate): (&InForce, &Arc<Seat>),
         snapshot: &Snapshot,
         settings: ScheduleSettings,
     ) -> Result<Decision, String> {
         let deciding = Deciding::new(changed);
         let decision = decide(snapshot, &deciding, settings);
-        for asked in deciding.into_asked() {
+        // That another policy fails there is not the candidate's fault.
+        for asked in deciding.into_asked().into_iter().filter(|asked| Arc::ptr_eq(&asked.seat, candidate)) {
             self.took(asked.cost);
             if let Some(fault) = asked.fault {
                 return Err(fault.to_string());

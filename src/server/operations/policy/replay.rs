@@ -44,7 +44,7 @@ pub fn replay(
         let Entry { placed, input: Some(snapshot), .. } = entry else { return };
         replay.replayed += 1;
         let then: BTreeMap<JobId, ClientName> = placed.into_iter().map(|placed| (placed.job, placed.client)).collect();
-        if let Err(failure) = replay.compared.compare_with(&then, &changed, &snapshot, settings) {
+        if let Err(failure) = replay.compared.compare_with(&then, (&changed, candidate), &snapshot, settings) {
             replay.failed += 1;
             replay.first_failure.get_or_insert(failure);
         }

@@ -75,7 +75,7 @@ impl Shadow {
         });
         let Some((seat, in_force, snapshot, placed)) = next else { return false };
         let mut compared = Rehearsal::default();
-        let outcome = compared.compare_with(&placed, &in_force.with(seat.clone()), &snapshot, settings);
+        let outcome = compared.compare_with(&placed, (&in_force.with(seat.clone()), &seat), &snapshot, settings);
         // Meanwhile another one may have taken its place.
         if let Some(watched) = self.watched().as_mut().filter(|watched| Arc::ptr_eq(&watched.seat, &seat)) {
             match outcome {

@@ -31,6 +31,7 @@ mod openapi;
 mod policies_api;
 mod policies_cli;
 mod policies_folder;
+mod policies_languages;
 mod pool;
 mod predecessor;
 mod quarantine;

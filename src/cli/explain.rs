@@ -44,7 +44,9 @@ impl Explain {
             return Ok(ExitCode::SUCCESS);
         }
         let names = deciding.iter().map(|policy| policy.value.in_words());
-        explain(&job, &names.collect::<Vec<_>>()).iter().for_each(|line| println!("{line}"));
+        for line in explain(&job, &names.collect::<Vec<_>>()) {
+            println!("{line}");
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

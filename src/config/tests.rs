@@ -374,6 +374,7 @@ fn report_shows_values_and_origins_as_a_table() {
             "server.max_age_seconds         864000                     default",
             "server.max_upload_bytes        1000                       flag --max-upload-bytes",
             "server.download_contract       seed                       default",
+            "server.policies                not set                    default",
             "server.cluster_key_file        not set                    default",
             "server.allow_anonymous         false                      default",
             "server.reserve_after_seconds   600                        default",

@@ -75,18 +75,18 @@ impl PolicyHost {
             return Err(LoadError::TooLarge { size: bytes.len(), limit: COMPONENT_BYTES });
         }
         let digest = Self::digest(bytes);
-        let compiled = match self.cache.as_ref().and_then(|cache| cache.get(&self.engine, digest)) {
-            Some(compiled) => compiled,
-            None => {
-                let compiled = wasmtime::component::Component::from_binary(&self.engine, bytes)
-                    .map_err(|error| LoadError::NotAComponent(one_line(&error)))?;
-                if let Some(cache) = &self.cache {
-                    cache.put(&compiled, digest);
-                }
-                compiled
-            }
-        };
+        let cached = self.cache.as_ref().and_then(|cache| cache.get(&self.engine, digest));
+        let compiled = cached.map_or_else(|| self.compile(bytes, digest), Ok)?;
         Component::new(self.clone(), digest, &compiled).map(Arc::new)
+    }
+
+    fn compile(&self, bytes: &[u8], digest: Digest) -> Result<wasmtime::component::Component, LoadError> {
+        let compiled = wasmtime::component::Component::from_binary(&self.engine, bytes);
+        let compiled = compiled.map_err(|error| LoadError::NotAComponent(one_line(&error)))?;
+        if let Some(cache) = &self.cache {
+            cache.put(&compiled, digest);
+        }
+        Ok(compiled)
     }
 }
 
@@ -114,7 +114,8 @@ impl Ticks {
             while let (Some(ticks), Some(engine)) = (Weak::upgrade(&watched), engine.upgrade()) {
                 ticks.wait();
                 drop(ticks);
-                std::thread::sleep(TICK);
+                // A little early now and then does no harm.
+                std::thread::park_timeout(TICK);
                 engine.increment_epoch();
             }
         };

@@ -1,7 +1,5 @@
 //! Version 1 of the interface: the generated types, and the way between them and the domain's. They end here.
 
-#![expect(clippy::pedantic, reason = "generated from plugins/wit/v1, which documents every field")]
-
 pub(crate) mod quota {
     wasmtime::component::bindgen!({ path: "../../plugins/wit/v1", world: "quota" });
 }

@@ -74,7 +74,9 @@ fn print(checked: &Checked) {
         let fault = priced.fault.as_ref().map(|fault| format!("! {fault}")).unwrap_or_default();
         [priced.about.clone(), priced.cost.fuel.to_string(), share, priced.cost.time.as_micros().to_string(), fault]
     }));
-    columns::lines(&rows).iter().for_each(|line| println!("  {line}"));
+    for line in columns::lines(&rows) {
+        println!("  {line}");
+    }
 }
 
 fn per_mille(priced: &Priced) -> u64 {

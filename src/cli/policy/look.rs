@@ -85,11 +85,15 @@ impl List {
         let api = self.server.api()?;
         let (generation, policies) = remote::block_on(chosen::list(&api))?;
         if self.json {
-            policies.iter().for_each(|policy| println!("{}", policy.json));
+            for policy in &policies {
+                println!("{}", policy.json);
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let policies: Vec<Policy> = policies.into_iter().map(|answer| answer.value).collect();
-        table(&policies).iter().for_each(|line| println!("{line}"));
+        for line in table(&policies) {
+            println!("{line}");
+        }
         println!("generation {generation}");
         Ok(ExitCode::SUCCESS)
     }

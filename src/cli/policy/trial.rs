@@ -184,7 +184,9 @@ pub(super) fn print_rehearsal(rehearsal: &Rehearsal) {
     let mut rows = vec![["USER", "PLACED", "BY THE CANDIDATE"].map(str::to_owned)];
     let users = rehearsal.users.iter().take(USERS);
     rows.extend(users.map(|user| [user.user.to_string(), user.now.to_string(), user.candidate.to_string()]));
-    columns::lines(&rows).iter().for_each(|line| println!("  {line}"));
+    for line in columns::lines(&rows) {
+        println!("  {line}");
+    }
     if rehearsal.users.len() > USERS {
         println!("  … and {} more users; --json has them", rehearsal.users.len() - USERS);
     }

@@ -42,6 +42,7 @@ pub const LAST_FIRST: Guest = Guest {
         (block $done (loop $next
           (br_if $done (i32.eqz (local.get $left)))
           (br_if $done (i32.ge_u (i32.add (local.get 4) (local.get $granted)) (local.get 3)))
+          (br_if $done (i32.ge_u (local.get $granted) (local.get 5)))
           (local.set $left (i32.sub (local.get $left) (i32.const 1)))
           (local.set $user (i32.add (local.get 6) (i32.shl (local.get $left) (i32.const 6))))
           (if (i32.lt_u (i32.load offset=24 (local.get $user)) (local.get 2)) (then

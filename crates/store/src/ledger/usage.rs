@@ -163,3 +163,29 @@ impl Ledger {
         told.filter(|usage| usage.active > 0 || usage.slot_seconds >= TOLD).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    /// Two slots for an hour, one of them for another, and an hour of nothing: as it happens, and from the history.
+    #[test]
+    fn what_is_counted_as_it_happens_is_what_the_history_says() {
+        let user = UserId::try_from(1).unwrap();
+        let at = |hours: i64| UnixMillis(hours * HOUR);
+        let half_life = Duration::from_secs(3600);
+        let mut counted = Book::new(half_life);
+        counted.at(user, at(0)).slots = 2;
+        counted.at(user, at(1)).slots = 1;
+        counted.at(user, at(2)).slots = 0;
+        let mut told = Book::new(half_life);
+        told.add(user, 1, at(0), Some(at(1)), at(3));
+        told.add(user, 1, at(0), Some(at(2)), at(3));
+        let [counted, told] = [counted, told].map(|book| book.users[&user].now(at(3), half_life));
+        assert!((counted - told).abs() < 1e-6, "{counted} and {told}");
+        let one_hour = 3600.0 / std::f64::consts::LN_2 / 2.0;
+        assert!((counted - one_hour).abs() < 1e-6, "(2/4 + 1/2) of an hour's slot: {counted}");
+    }
+}

@@ -89,7 +89,7 @@ pub struct FaultDto {
 
 /// What shall decide.
 #[derive(Debug, Object)]
-#[oai(rename = "PolicyRequest")]
+#[oai(rename = "PolicyRequest", deny_unknown_fields)]
 pub struct PolicyRequestDto {
     /// `quota`, `routing` or `scaling`.
     pub kind: String,
@@ -109,7 +109,7 @@ pub struct PolicyRequestDto {
 
 /// To what was in force before.
 #[derive(Debug, Object)]
-#[oai(rename = "RollBackRequest")]
+#[oai(rename = "RollBackRequest", deny_unknown_fields)]
 pub struct RollBackDto {
     /// `quota`, `routing` or `scaling`.
     pub kind: String,
@@ -123,7 +123,7 @@ pub struct RollBackDto {
 
 /// Whose policy shall be asked again.
 #[derive(Debug, Object)]
-#[oai(rename = "ResumeRequest")]
+#[oai(rename = "ResumeRequest", deny_unknown_fields)]
 pub struct ResumeDto {
     /// `quota`, `routing` or `scaling`.
     pub kind: String,

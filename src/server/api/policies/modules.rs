@@ -29,7 +29,7 @@ pub async fn modules(parts: &Parts) -> Vec<PolicyDto> {
     }
     let module = |known: Known| {
         let seats: Vec<&Arc<Seat>> = in_force.seats().filter(|seat| seat.chosen.digest == known.digest).collect();
-        describe(known, &seats, &rows, shadow)
+        describe(&known, &seats, &rows, shadow)
     };
     known.into_iter().map(module).collect()
 }
@@ -40,8 +40,8 @@ pub async fn module(parts: &Parts, digest: Digest) -> Option<PolicyDto> {
     modules(parts).await.into_iter().find(|module| module.digest == digest)
 }
 
-fn describe(known: Known, seats: &[&Arc<Seat>], rows: &PoliciesInForce, shadow: Option<Digest>) -> PolicyDto {
-    let state = state(&known, seats, shadow);
+fn describe(known: &Known, seats: &[&Arc<Seat>], rows: &PoliciesInForce, shadow: Option<Digest>) -> PolicyDto {
+    let state = state(known, seats, shadow);
     let working = seats.iter().find_map(|seat| seat.policy.as_ref().ok()).map(|policy| policy.description());
     let description = working.or(known.description.as_ref().ok());
     let kind: PolicyKind = seats.first().map_or(known.kind, |seat| seat.kind());

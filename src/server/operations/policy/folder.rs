@@ -1,6 +1,7 @@
 //! The files of a folder of policies, and what they say.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use domain::ServiceName;
 use domain::policy::{PolicyKind, PolicyName, Settings};
@@ -30,7 +31,7 @@ pub fn is_ours(name: &str) -> bool {
 
 #[must_use]
 pub fn is_component(name: &str) -> bool {
-    name.ends_with(".wasm")
+    Path::new(name).extension().is_some_and(|extension| extension == "wasm")
 }
 
 /// Kind and name of a policy's file.
@@ -42,7 +43,7 @@ fn stem(file: &str) -> Option<(PolicyKind, PolicyName)> {
 
 impl Active {
     pub fn parse(text: &str) -> Result<Self, Mistake> {
-        let wrong = |why: String| Mistake::new(ACTIVE, why);
+        let wrong = |why: String| Mistake::new(ACTIVE, &why);
         let table: Table = text.parse().map_err(|error: toml::de::Error| wrong(one_line(&error)))?;
         let mut active = Self::default();
         for (key, value) in &table {

@@ -5,6 +5,7 @@
 //! restart asks for nothing and undoes nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use store::{Store, StoreError};
 
 use super::activation::{ActivateError, Refusal, Step, Wanted, Wish};
 use super::folder::{self, Active};
+use super::library::LibraryError;
 use super::registry::Registry;
 use super::wanted::Which;
 use crate::files::durable;
@@ -36,8 +38,13 @@ pub enum ImportError {
     Remember(PathBuf, #[source] io::Error),
     #[error("the database does not take what the folder of policies asks for")]
     Store(#[source] StoreError),
+    #[error("a component of the folder of policies cannot be kept")]
+    Library(#[source] LibraryError),
     #[error("the server is stopping")]
     Stopping,
+    /// Not worth another try before a file changes.
+    #[error(transparent)]
+    Mistake(#[from] Mistake),
 }
 
 /// What is wrong in the folder, for the operator.
@@ -49,7 +56,7 @@ pub struct Mistake {
 }
 
 impl Mistake {
-    pub(super) fn new(file: impl Into<String>, why: impl ToString) -> Self {
+    pub(super) fn new(file: impl Into<String>, why: &dyn Display) -> Self {
         Self { file: file.into(), why: why.to_string() }
     }
 }
@@ -119,47 +126,21 @@ impl Import {
         let stamps = self.look()?;
         let contents = tokio::task::block_in_place(|| self.read(&stamps))?;
         if std::fs::read_to_string(&self.memory).is_ok_and(|last| last == contents.digest) {
+            tracing::info!(folder = %self.folder.display(), "the folder of policies asks for what it asked for last");
             return Ok(());
         }
         let by = format!("folder {}", self.folder.display());
-        let asked = self.request(&contents, &by, registry, services, store).await?;
-        if let Err(mistake) = asked {
-            let text = format!("{mistake}; what was in force decides on");
-            registry.events.tell(by, None, "folder", false, text);
-        }
-        let digest = contents.digest.as_bytes();
-        let remembered = tokio::task::block_in_place(|| durable::write_file(&self.memory, digest));
-        remembered.map_err(|error| ImportError::Remember(self.memory.clone(), error))
-    }
-
-    async fn request(
-        &self,
-        contents: &Contents,
-        by: &str,
-        registry: &Registry,
-        services: &Services,
-        store: &Store,
-    ) -> Result<Result<(), Mistake>, ImportError> {
-        let active =
-            contents.texts.get(folder::ACTIVE).map_or_else(|| Ok(Active::default()), |text| Active::parse(text));
-        let active = match active {
-            Ok(active) => active,
-            Err(mistake) => return Ok(Err(mistake)),
-        };
-        let wishes = match wishes(contents, &active, by, registry, services, store).await {
-            Ok(wishes) if wishes.is_empty() => return Ok(Ok(())),
-            Ok(wishes) => wishes,
-            Err(mistake) => return Ok(Err(mistake)),
-        };
-        match registry.activate(wishes, by, Source::Folder, None).await {
-            Ok(_) => Ok(Ok(())),
-            Err(ActivateError::Store(error)) => Err(ImportError::Store(error)),
-            Err(ActivateError::Stopping) => Err(ImportError::Stopping),
-            Err(ActivateError::Refused(refusal)) => {
-                Ok(Err(Mistake::new(contents.file_of(&refusal, &active), &refusal)))
+        let digest = contents.digest.clone();
+        match request(contents, &by, registry, services, store).await {
+            Ok(()) => {}
+            Err(ImportError::Mistake(mistake)) => {
+                let text = format!("{mistake}; what was in force decides on");
+                registry.events.tell(by, None, "folder", false, text);
             }
-            Err(error) => Ok(Err(Mistake::new(folder::ACTIVE, error))),
+            Err(passing) => return Err(passing),
         }
+        let remembered = tokio::task::block_in_place(|| durable::write_file(&self.memory, digest.as_bytes()));
+        remembered.map_err(|error| ImportError::Remember(self.memory.clone(), error))
     }
 
     fn read(&self, stamps: &Stamps) -> Result<Contents, ImportError> {
@@ -201,30 +182,58 @@ impl Contents {
     }
 }
 
+async fn request(
+    mut contents: Contents,
+    by: &str,
+    registry: &Registry,
+    services: &Services,
+    store: &Store,
+) -> Result<(), ImportError> {
+    let active = match contents.texts.get(folder::ACTIVE) {
+        Some(text) => Active::parse(text)?,
+        None => Active::default(),
+    };
+    let wishes = wishes(&mut contents, &active, by, registry, services, store).await?;
+    if wishes.is_empty() {
+        return Ok(());
+    }
+    match registry.activate(wishes, by, Source::Folder, None).await {
+        Ok(_) => Ok(()),
+        Err(ActivateError::Store(error)) => Err(ImportError::Store(error)),
+        Err(ActivateError::Stopping) => Err(ImportError::Stopping),
+        Err(ActivateError::Refused(refusal)) => Err(Mistake::new(contents.file_of(&refusal, &active), &refusal).into()),
+        Err(error) => Err(Mistake::new(folder::ACTIVE, &error).into()),
+    }
+}
+
 /// All that the folder wants. Components come into the library, also those that shall not decide.
 async fn wishes(
-    contents: &Contents,
+    contents: &mut Contents,
     active: &Active,
     by: &str,
     registry: &Registry,
     services: &Services,
     store: &Store,
-) -> Result<Vec<Wish>, Mistake> {
+) -> Result<Vec<Wish>, ImportError> {
     let mut here = BTreeMap::new();
-    for (name, bytes) in &contents.components {
-        match registry.library.add(bytes.clone()).await {
-            Ok(component) => drop(here.insert(name.clone(), component.digest())),
+    for (name, bytes) in std::mem::take(&mut contents.components) {
+        match registry.library.add(bytes).await {
+            Ok(component) => drop(here.insert(name, component.digest())),
+            Err(LibraryError::Stopping) => return Err(ImportError::Stopping),
+            Err(error @ (LibraryError::Read(..) | LibraryError::Write(..) | LibraryError::Engine(_))) => {
+                return Err(ImportError::Library(error));
+            }
             // Nobody asks for it: the others need not wait for it.
-            Err(error) if !active.names(name) => {
+            Err(error) if !active.names(&name) => {
                 registry.events.tell(by.to_owned(), None, "folder", false, format!("{name}: {}", chain(&error)));
             }
-            Err(error) => return Err(Mistake::new(name, chain(&error))),
+            Err(error) => return Err(Mistake::new(name, &chain(&error)).into()),
         }
     }
     let mut wishes = Vec::new();
     for (scope, name) in &active.chosen {
         if let Some(service) = scope.service.as_ref().filter(|service| services.get(service).is_none()) {
-            return Err(Mistake::new(folder::ACTIVE, format!("no service {service} is configured")));
+            return Err(Mistake::new(folder::ACTIVE, &format!("no service {service} is configured")).into());
         }
         let policy = Some(wanted(registry, &contents.texts, &here, scope.kind, name).await?);
         wishes.push(Wish { scope: scope.clone(), policy });
@@ -247,16 +256,15 @@ async fn wanted(
     name: &PolicyName,
 ) -> Result<Wanted, Mistake> {
     let file = format!("{kind}-{name}");
-    let digest = match here.get(&format!("{file}.wasm")) {
-        Some(digest) => *digest,
-        None => {
-            let found = registry.library.find(kind, &Which::Name(name.clone())).await;
-            found.map_err(|error| Mistake::new(folder::ACTIVE, error))?
-        }
+    let digest = if let Some(digest) = here.get(&format!("{file}.wasm")) {
+        *digest
+    } else {
+        let found = registry.library.find(kind, &Which::Name(name.clone())).await;
+        found.map_err(|error| Mistake::new(folder::ACTIVE, &error))?
     };
     let file = format!("{file}.toml");
     let settings = match texts.get(&file) {
-        Some(text) => folder::settings(text).map_err(|why| Mistake::new(file, why))?,
+        Some(text) => folder::settings(text).map_err(|why| Mistake::new(file, &why))?,
         None => Settings::default(),
     };
     Ok(Wanted { digest, settings })

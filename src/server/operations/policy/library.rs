@@ -101,6 +101,7 @@ impl Library {
             .iter()
             .find(|shipped| shipped.kind == kind)
             .and_then(|shipped| Some((shipped, shipped.name.parse().ok()?)))
+            // See above.
             .expect("a shipped policy of each kind");
         (name, PolicyHost::digest(shipped.bytes))
     }

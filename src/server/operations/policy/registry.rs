@@ -196,7 +196,7 @@ impl Registry {
                 self.events.tell(by.to_owned(), None, "activated", true, text);
             }
             Ok(done) => {
-                self.events.tell(by.to_owned(), None, "unchanged", true, format!("generation {}", done.generation))
+                self.events.tell(by.to_owned(), None, "unchanged", true, format!("generation {}", done.generation));
             }
             Err(ActivateError::Refused(Refusal { scope, step, why })) => {
                 self.events.tell(by.to_owned(), Some(scope.clone()), step.as_str(), false, why.clone());

@@ -11,12 +11,14 @@ use domain::{ServiceName, UserId};
 use super::deciding::Deciding;
 use super::in_force::InForce;
 
+type Orders = BTreeMap<ServiceName, Arc<[UserId]>>;
+
 /// The users of each service in the order of their turns, as far as somebody asked.
 #[derive(Default)]
 pub struct Turns {
     decisions: AtomicU64,
     /// After which decision it was asked, and the answers.
-    known: tokio::sync::Mutex<(u64, BTreeMap<ServiceName, Arc<[UserId]>>)>,
+    known: tokio::sync::Mutex<(u64, Orders)>,
 }
 
 impl Turns {

@@ -37,10 +37,14 @@ fn main() -> Outcome<()> {
         activate(&mut control, name)?;
     }
     let time = Duration::from_secs(seconds);
-    under_load(&world, || wait(time))?;
+    let rest = || {
+        pass(time);
+        Ok(())
+    };
+    under_load(&world, rest)?;
     let mut ratios = Vec::new();
     for round in 1..=ROUNDS {
-        let (quiet, ()) = under_load(&world, || wait(time))?;
+        let (quiet, ()) = under_load(&world, rest)?;
         let (swapped, swaps) = under_load(&world, || swap(&mut control, time))?;
         let (quiet_p99, swapped_p99) = (at(&quiet, 99), at(&swapped, 99));
         println!(
@@ -65,9 +69,10 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-fn wait(time: Duration) -> Outcome<()> {
+/// Lets time pass while the load goes on.
+#[expect(clippy::disallowed_methods, reason = "a bench measures over a time, and this thread has nothing else to do")]
+fn pass(time: Duration) {
     std::thread::sleep(time);
-    Ok(())
 }
 
 /// Has jobs done one after the other on every connection for as long as `meanwhile` takes. Answers their latencies, the
@@ -111,7 +116,7 @@ fn swap(control: &mut Connection, time: Duration) -> Outcome<usize> {
         let due = begun + EVERY * u32::try_from(swaps + 1)?;
         activate(control, NAMES[swaps % 2])?;
         swaps += 1;
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        pass(due.saturating_duration_since(Instant::now()));
     }
     Ok(swaps)
 }

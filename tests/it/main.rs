@@ -32,6 +32,7 @@ mod policies_api;
 mod policies_cli;
 mod policies_folder;
 mod policies_hostile;
+mod policies_languages;
 mod policies_restart;
 mod policies_swap;
 mod pool;

@@ -23,7 +23,7 @@ fn run(server: &ServerNode, arguments: &[&str]) -> Output {
 }
 
 /// What it printed; it must have gone well.
-fn told(server: &ServerNode, arguments: &[&str]) -> String {
+pub fn told(server: &ServerNode, arguments: &[&str]) -> String {
     let output = policy(server, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

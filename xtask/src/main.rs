@@ -7,6 +7,7 @@ mod mutate;
 mod needs;
 mod policies;
 mod python;
+mod python_policy;
 mod step;
 mod test;
 mod tidy;

@@ -33,7 +33,8 @@ pub fn provide(workspace: &Workspace) -> Result<(), String> {
     std::fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))
 }
 
-fn install(venv: &Path, list: &Path) -> Result<(), String> {
+/// Makes an environment anew, with what a list names.
+pub fn install(venv: &Path, list: &Path) -> Result<(), String> {
     if !good(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)) {
         return Err("python3 -m venv failed\n    apt-get install python3-venv".to_owned());
     }

@@ -2,7 +2,7 @@
 
 use crate::step::{Steps, cargo, find_program, good};
 use crate::workspace::Workspace;
-use crate::{Outcome, needs, python, tidy};
+use crate::{Outcome, needs, python, python_policy, tidy};
 
 /// The tests run the binary that can be killed at its crash points.
 const FEATURES: [&str; 2] = ["--features", "job-orchestrator/crash-points"];
@@ -21,7 +21,8 @@ pub fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
     if !options.fast {
         let mut missing = None;
         steps.run("set-up", || {
-            missing = needs::provide(workspace).and_then(|()| python::provide(workspace)).err();
+            let provided = needs::provide(workspace).and_then(|()| python::provide(workspace));
+            missing = provided.and_then(|()| python_policy::provide(workspace)).err();
             missing.is_none()
         });
         if let Some(why) = missing {
@@ -82,6 +83,10 @@ fn tests(workspace: &Workspace, options: &Options<'_>) -> bool {
     let python = python::interpreter(workspace);
     if python.is_file() {
         nextest.env(python::VARIABLE, python);
+    }
+    let component = python_policy::component(workspace);
+    if component.is_file() {
+        nextest.env(python_policy::VARIABLE, component);
     }
     good(nextest.args(options.nextest))
 }

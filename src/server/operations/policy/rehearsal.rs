@@ -70,7 +70,9 @@ fn scenarios(in_force: &InForce, candidate: &Seat, rehearsal: &mut Rehearsal) ->
     for (name, text) in scenario::shipped() {
         // That they can be read is a test of the domain's.
         let Ok(Scenario { snapshot, settings, .. }) = Scenario::parse(text) else { continue };
-        rehearsal.decide((&changed, &everywhere), &snapshot, settings).map_err(|fault| format!("the scenario {name}: {fault}"))?;
+        rehearsal
+            .decide((&changed, &everywhere), &snapshot, settings)
+            .map_err(|fault| format!("the scenario {name}: {fault}"))?;
         rehearsal.scenarios += 1;
     }
     Ok(())

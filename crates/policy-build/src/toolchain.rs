@@ -70,7 +70,7 @@ impl Toolchain {
         }
     }
 
-    /// `cargo build` for the target, in `dir`, as small as it gets. Paths of this machine stay out of what it makes.
+    /// `cargo build` for the target, in `dir`, for speed: it is called in every decision and compiled once. Paths of this machine stay out of what it makes.
     pub(crate) fn cargo_build(&self, dir: &Path) -> Command {
         let mut command = Command::new(&self.cargo);
         command.current_dir(dir).args(["build", "--release", "--target", TARGET]);
@@ -106,7 +106,7 @@ impl Toolchain {
 }
 
 const PROFILE: [(&str, &str); 6] = [
-    ("OPT_LEVEL", "s"),
+    ("OPT_LEVEL", "3"),
     ("LTO", "true"),
     ("CODEGEN_UNITS", "1"),
     ("PANIC", "abort"),

@@ -11,6 +11,7 @@ mod number;
 pub mod quota;
 pub mod routing;
 pub mod scaling;
+mod sentence;
 pub mod settings;
 
 pub use author::{Author, Authors, Digest, PolicyKind, PolicyName};

@@ -2,10 +2,10 @@
 //!
 //! Whatever breaks one is left out and reported; the rest of the answer stands.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::policies::{QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
+use super::policies::{Grant, QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
 use crate::policy::PolicyKind;
 use crate::{ServiceName, UserId};
 
@@ -91,30 +91,11 @@ pub(super) struct Checked {
 }
 
 pub(super) fn checked(input: &QuotaInput<'_>, answer: QuotaAnswer, faults: &mut Faults) -> Checked {
-    let index: HashMap<UserId, usize> =
-        input.users.iter().enumerate().map(|(index, user)| (user.user, index)).collect();
-    let mut granted = vec![0_u32; input.users.len()];
-    let mut turns = Vec::new();
-    for grant in answer.grants {
-        let Some(&user) = index.get(&grant.user) else {
-            faults.quota(input.service, Breach::UnknownUser, 1);
-            continue;
-        };
-        let (allowed, breach) = tightest(input, user, granted[user], turns.len());
-        let jobs = grant.jobs.min(allowed);
-        if jobs < grant.jobs {
-            faults.quota(input.service, breach, grant.jobs - jobs);
-        }
-        granted[user] += jobs;
-        turns.extend(std::iter::repeat_n(user, jobs as usize));
-    }
-
-    let mut reasons = Vec::new();
+    let asked = Asked::of(input);
+    let turns = asked.turns(&answer.grants, faults);
+    let mut reasons = Vec::with_capacity(answer.reasons.len());
     for (user, text) in answer.reasons {
-        match index.get(&user) {
-            Some(&user) => reasons.push((user, harmless(&text))),
-            None => faults.quota(input.service, Breach::UnknownUser, 1),
-        }
+        reasons.extend(asked.find(user, faults).map(|user| (user, harmless(text))));
     }
     reasons.sort_by_key(|(user, _)| *user);
     reasons.dedup_by_key(|(user, _)| *user);
@@ -126,8 +107,52 @@ pub(super) fn checked(input: &QuotaInput<'_>, answer: QuotaAnswer, faults: &mut 
 #[must_use]
 pub fn check_quota(input: &QuotaInput<'_>, answer: &QuotaAnswer) -> Vec<PolicyFault> {
     let mut faults = Faults::default();
-    let _followed = checked(input, answer.clone(), &mut faults);
+    let asked = Asked::of(input);
+    let _followed = asked.turns(&answer.grants, &mut faults);
+    for (user, _) in &answer.reasons {
+        let _known = asked.find(*user, &mut faults);
+    }
     faults.into_list()
+}
+
+/// The users of a question, to be found by their ids.
+struct Asked<'a> {
+    input: &'a QuotaInput<'a>,
+    by_id: Vec<(UserId, usize)>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(input: &'a QuotaInput<'a>) -> Self {
+        let mut by_id: Vec<_> = input.users.iter().enumerate().map(|(index, user)| (user.user, index)).collect();
+        // They come in this order, so that it costs one look at each.
+        by_id.sort_unstable();
+        Self { input, by_id }
+    }
+
+    fn find(&self, user: UserId, faults: &mut Faults) -> Option<usize> {
+        let found = self.by_id.binary_search_by_key(&user, |(id, _)| *id);
+        if found.is_err() {
+            faults.quota(self.input.service, Breach::UnknownUser, 1);
+        }
+        found.ok().map(|place| self.by_id[place].1)
+    }
+
+    /// Of the grants what can be given.
+    fn turns(&self, grants: &[Grant], faults: &mut Faults) -> Vec<usize> {
+        let mut granted = vec![0_u32; self.input.users.len()];
+        let mut turns = Vec::new();
+        for grant in grants {
+            let Some(user) = self.find(grant.user, faults) else { continue };
+            let (allowed, breach) = tightest(self.input, user, granted[user], turns.len());
+            let jobs = grant.jobs.min(allowed);
+            if jobs < grant.jobs {
+                faults.quota(self.input.service, breach, grant.jobs - jobs);
+            }
+            granted[user] += jobs;
+            turns.extend(std::iter::repeat_n(user, jobs as usize));
+        }
+        turns
+    }
 }
 
 /// As [`check_quota`], of a routing policy's answer.
@@ -175,7 +200,12 @@ fn tightest(input: &QuotaInput<'_>, user: usize, to_user: u32, to_all: usize) ->
 }
 
 /// A text that can be shown on one line: control characters become spaces, the end is cut.
-pub(super) fn harmless(text: &str) -> String {
+pub(super) fn harmless(text: String) -> String {
+    // Nearly all are so, and an answer may have thousands: one pass over the bytes, without a branch for each.
+    let controls = text.bytes().fold(false, |found, byte| found | byte.is_ascii_control());
+    if text.len() <= MAX_REASON_BYTES && text.is_ascii() && !controls {
+        return text;
+    }
     let mut end = text.len().min(MAX_REASON_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -294,7 +294,7 @@ fn ask_routing(tick: &mut Tick<'_>, picks: &[Pick<'_>], policies: &dyn Policies,
     }
     for (job, text) in answer.reasons {
         match picks.get(job) {
-            Some(pick) => tick.line_mut(pick.at).held_because = Some(harmless(&text)),
+            Some(pick) => tick.line_mut(pick.at).held_because = Some(harmless(text)),
             None => faults.routing(Breach::OutOfRange),
         }
     }

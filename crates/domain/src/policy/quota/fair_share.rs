@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use super::turns::{Turn, give, reason, room, room_of, turn};
+use super::turns::{ahead, give, room, room_of, turn};
 use crate::UserId;
-use crate::policy::number::{Grouped, whole};
+use crate::policy::number::whole;
+use crate::policy::sentence::Sentence;
 use crate::policy::{Description, Quota, SettingDoc, SettingError, Settings, Value, description};
 use crate::schedule::policies::{Grant, QuotaAnswer, QuotaInput, QuotaUser};
 
@@ -76,14 +77,20 @@ impl Quota for FairShare {
     /// Costs O(users × log users + grants × log users).
     fn grant(&self, input: &QuotaInput<'_>) -> QuotaAnswer {
         let mut shares: Vec<Share> = input.users.iter().filter_map(|user| self.share(input, user)).collect();
-        shares.sort_unstable_by(|a, b| a.used.total_cmp(&b.used).then_with(|| a.turn.cmp(&b.turn)));
-        // Equal shares later on: who had less at first. None is negative, so their bits are in the order of the numbers.
+        // None is negative, so their bits are in the order of the numbers.
+        let mut order: Vec<(u64, usize)> =
+            shares.iter().enumerate().map(|(index, share)| (share.used.to_bits(), index)).collect();
+        let turn = |index: usize| turn(shares[index].user);
+        order.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| turn(*one).cmp(&turn(*other))));
+        let room = room(input);
+        // Equal shares later on: who had less at first. Who has more than so many others is not reached.
+        let reached = order.iter().take(room as usize).enumerate();
         let mut next: BinaryHeap<Reverse<(u64, usize)>> =
-            shares.iter().enumerate().map(|(rank, share)| Reverse((share.used.to_bits(), rank))).collect();
+            reached.map(|(rank, (used, _))| Reverse((*used, rank))).collect();
         let mut grants: Vec<Grant> = Vec::new();
-        for _ in 0..room(input) {
+        for _ in 0..room {
             let Some(mut first) = next.peek_mut() else { break };
-            let share = &mut shares[first.0.1];
+            let share = &mut shares[order[first.0.1].1];
             give(&mut grants, share.user.user);
             share.used += self.job_cost / share.weight.unwrap_or(1.0);
             share.room -= 1;
@@ -92,7 +99,8 @@ impl Quota for FairShare {
                 std::collections::binary_heap::PeekMut::pop(first);
             }
         }
-        let left = shares.iter().enumerate().filter(|(_, share)| share.room > 0);
+        let ranked = order.iter().map(|(_, index)| &shares[*index]).enumerate();
+        let left = ranked.filter(|(_, share)| share.room > 0);
         QuotaAnswer { grants, reasons: left.map(|(rank, share)| (share.user.user, share.reason(rank))).collect() }
     }
 }
@@ -103,14 +111,13 @@ impl FairShare {
         let room = Some(room_of(input, user)).filter(|room| *room > 0)?;
         let weight = self.weights.get(&user.user).copied();
         let used = (user.usage.max(0.0) + f64::from(user.active) * self.job_cost) / weight.unwrap_or(1.0);
-        Some(Share { user, turn: turn(user), weight, used, room })
+        Some(Share { user, weight, used, room })
     }
 }
 
 /// A user in one answer.
 struct Share<'u> {
     user: &'u QuotaUser,
-    turn: Turn,
     /// `None` where none is set: that is told in fewer words, and writing a fraction takes longest.
     weight: Option<f64>,
     /// Use by weight, in slot-seconds, with what active and granted jobs are taken to use.
@@ -122,13 +129,11 @@ struct Share<'u> {
 impl Share<'_> {
     /// `rank` users had less.
     fn reason(&self, rank: usize) -> String {
-        let (usage, active) = (Grouped(whole(self.user.usage)), self.user.active);
-        match self.weight {
-            None => reason(format_args!("used {usage} slot-seconds, {active} active"), rank, "less use"),
-            Some(weight) => {
-                let why = format_args!("used {usage} slot-seconds of weight {weight}, {active} active");
-                reason(why, rank, "less use")
-            }
-        }
+        let used = Sentence::new().text("used ").grouped(whole(self.user.usage)).text(" slot-seconds");
+        let used = match self.weight {
+            None => used,
+            Some(weight) => used.text(" of weight ").fraction(weight),
+        };
+        ahead(used.text(", ").number(self.user.active.into()).text(" active"), rank, "less use")
     }
 }

@@ -1,9 +1,8 @@
 //! `priority`: the most urgent job first, and who waits becomes more urgent.
 
-use std::cmp::Reverse;
-
-use super::turns::{Turn, give_in_turn, reason, room, room_of, turn};
-use crate::policy::number::{Grouped, whole};
+use super::turns::{ahead, give_in_turn, room, room_of, turn};
+use crate::policy::number::whole;
+use crate::policy::sentence::Sentence;
 use crate::policy::{Description, Quota, SettingDoc, SettingError, Settings, Value, description};
 use crate::schedule::policies::{QuotaAnswer, QuotaInput, QuotaUser};
 
@@ -45,19 +44,21 @@ impl Quota for Priority {
     /// Costs O(users × log users + grants).
     fn grant(&self, input: &QuotaInput<'_>) -> QuotaAnswer {
         let mut ranks: Vec<Rank<'_>> = input.users.iter().filter_map(|user| self.rank(input, user)).collect();
-        ranks.sort_unstable_by_key(|rank| (Reverse(rank.priority), rank.turn));
+        let before =
+            |a: &Rank<'_>, b: &Rank<'_>| b.priority.cmp(&a.priority).then_with(|| turn(a.user).cmp(&turn(b.user)));
+        ranks.sort_unstable_by(before);
         let mut left = room(input);
         let mut answer = QuotaAnswer::default();
-        let mut before = 0;
+        let mut higher = 0;
         for equals in ranks.chunk_by(|a, b| a.priority == b.priority) {
             let mut users = equals.iter().map(|rank| (rank.user.user, rank.room)).collect();
             give_in_turn(&mut users, &mut left, &mut answer.grants);
             if !users.is_empty() {
                 users.sort_unstable();
                 let still = |rank: &&Rank<'_>| users.binary_search_by_key(&rank.user.user, |(user, _)| *user).is_ok();
-                answer.reasons.extend(equals.iter().filter(still).map(|rank| (rank.user.user, rank.reason(before))));
+                answer.reasons.extend(equals.iter().filter(still).map(|rank| (rank.user.user, rank.reason(higher))));
             }
-            before += equals.len();
+            higher += equals.len();
         }
         answer
     }
@@ -70,28 +71,27 @@ impl Priority {
         #[expect(clippy::cast_precision_loss, reason = "2^53 milliseconds are 285,000 years")]
         let waited = user.oldest_wait_ms as f64 / 1_000.0;
         let points = whole((waited / self.ageing_seconds).floor());
-        let priority = i128::from(user.top_priority) + i128::from(points);
-        Some(Rank { user, turn: turn(user), points, priority, room })
+        let priority = i64::from(user.top_priority).saturating_add_unsigned(points);
+        Some(Rank { user, points, priority, room })
     }
 }
 
 /// A user in one answer.
 struct Rank<'u> {
     user: &'u QuotaUser,
-    turn: Turn,
     /// For waiting.
     points: u64,
     /// With the points.
-    priority: i128,
+    priority: i64,
     /// Jobs that may be granted.
     room: u32,
 }
 
 impl Rank<'_> {
-    /// `before` users have a higher priority.
-    fn reason(&self, before: usize) -> String {
-        let (priority, points) = (self.user.top_priority, Grouped(self.points));
-        let waited = Grouped(self.user.oldest_wait_ms / 1_000);
-        reason(format_args!("priority {priority} and {points} for waiting {waited} s"), before, "a higher one")
+    /// `higher` users have a higher priority.
+    fn reason(&self, higher: usize) -> String {
+        let why = Sentence::new().text("priority ").signed(self.user.top_priority).text(" and ").grouped(self.points);
+        let why = why.text(" for waiting ").grouped(self.user.oldest_wait_ms / 1_000).text(" s");
+        ahead(why, higher, "a higher one")
     }
 }

@@ -19,14 +19,21 @@ impl Quota for RoundRobin {
 
     /// Who was granted a job the longest ago comes first, then who waits longest, then the smaller id. Within one answer
     /// two users who both have enough waiting and enough room get numbers of jobs that differ by one at most.
-    /// Costs O(users × log users + grants).
+    /// Costs O(users + grants × log grants).
     fn grant(&self, input: &QuotaInput<'_>) -> QuotaAnswer {
+        let mut left = room(input);
         let mut turns: Vec<_> =
             input.users.iter().map(|user| (turn(user), room_of(input, user))).filter(|(_, room)| *room > 0).collect();
+        // Nobody gets a second job before everybody has one: those who come later get none.
+        let reached = left as usize;
+        if reached < turns.len() {
+            turns.select_nth_unstable(reached);
+            turns.truncate(reached);
+        }
         turns.sort_unstable();
         let mut users = turns.into_iter().map(|((.., user), room)| (user, room)).collect();
         let mut answer = QuotaAnswer::default();
-        give_in_turn(&mut users, &mut room(input), &mut answer.grants);
+        give_in_turn(&mut users, &mut left, &mut answer.grants);
         answer
     }
 }

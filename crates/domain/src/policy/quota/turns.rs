@@ -1,9 +1,9 @@
 //! What the quota policies share: how much may be given, and turns among equals.
 
 use std::cmp::Reverse;
-use std::fmt::{self, Write};
 
 use crate::UserId;
+use crate::policy::sentence::Sentence;
 use crate::schedule::policies::{Grant, QuotaInput, QuotaUser};
 
 /// Jobs that one answer may grant altogether.
@@ -44,16 +44,13 @@ pub(super) fn give(grants: &mut Vec<Grant>, user: UserId) {
     }
 }
 
-/// A reason that ends in how many come first: `3 users with less use go first`.
-///
-/// Written into one text: an answer may have a reason for each of a thousand users.
-pub(super) fn reason(why: fmt::Arguments<'_>, ahead: usize, what: &str) -> String {
-    let mut text = String::with_capacity(100);
-    // Writing to a string does not fail.
-    let _written = match ahead {
-        0 => write!(text, "{why}; no user with {what} waits"),
-        1 => write!(text, "{why}; one user with {what} goes first"),
-        _ => write!(text, "{why}; {ahead} users with {what} go first"),
-    };
-    text
+/// Ends a reason with how many come first: `3 users with less use go first`.
+pub(super) fn ahead(why: Sentence, ahead: usize, what: &str) -> String {
+    let why = why.text("; ");
+    match ahead {
+        0 => why.text("no user with ").text(what).text(" waits"),
+        1 => why.text("one user with ").text(what).text(" goes first"),
+        _ => why.number(ahead as u64).text(" users with ").text(what).text(" go first"),
+    }
+    .into_string()
 }

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::chosen::GivenSettings;
+use super::chosen::{GivenSettings, component};
 use crate::cli::columns;
 use crate::server::operations::policy::{self, CheckError, Checked, Priced, StepDone};
 
@@ -33,7 +32,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let bytes = std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))?;
+        let bytes = component(&self.file)?;
         let settings = policy::settings(&self.settings.read()?)?;
         let checked = match policy::check(&bytes, &settings) {
             Ok(checked) => checked,

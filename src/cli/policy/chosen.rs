@@ -15,6 +15,8 @@ use crate::cli::api::{Answer, Api};
 const LIST: &str = "api/v1/policies";
 /// As short as the beginning of a digest may be.
 const DIGITS: usize = 6;
+/// In bytes; what Rust makes is far smaller, what has a Python or JavaScript in it far larger.
+const LARGE: usize = 2 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct Which {
@@ -110,9 +112,18 @@ pub(super) async fn list(api: &Api) -> anyhow::Result<(u64, Vec<Answer<Policy>>)
     Ok((generation, policies.into_iter().map(typed).collect::<anyhow::Result<_>>()?))
 }
 
+/// A component's file. Of one that takes long to compile this is said, so that nobody thinks that nothing happens.
+pub(super) fn component(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    if bytes.len() > LARGE {
+        eprintln!("compiling {} MB, a language with the policy: that takes some seconds, once", bytes.len() >> 20);
+    }
+    Ok(bytes)
+}
+
 /// Hands in a component's file.
 pub(super) async fn upload(api: &Api, path: &Path) -> anyhow::Result<Answer<Policy>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes = component(path)?;
     let request = api.request(Method::POST, LIST).header(CONTENT_TYPE, "application/wasm").body(bytes);
     api.ask(request).await.with_context(|| format!("{} was not taken", path.display()))
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use domain::policy::{Description, Digest, PolicyKind, PolicyName, Settings};
 use policy_host::{Budget, Component, EngineError, LoadError, PolicyHost};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::files::durable;
 
@@ -76,6 +77,8 @@ pub struct Library {
     /// In use by somebody.
     loaded: Mutex<HashMap<Digest, Weak<Component>>>,
     known: Mutex<BTreeMap<Digest, Known>>,
+    /// One at a time: it takes all processors, and of a component with a whole Python in it a gigabyte.
+    compiling: Arc<Semaphore>,
 }
 
 impl Library {
@@ -89,7 +92,7 @@ impl Library {
         durable::create_dirs(&directory).map_err(|error| LibraryError::Write(directory.clone(), error))?;
         let host = PolicyHost::new(Budget::default(), Some(&policies.join("code")))?;
         let shipped = SHIPPED.iter().map(|shipped| (PolicyHost::digest(shipped.bytes), shipped)).collect();
-        Ok(Self { host, directory, shipped, loaded: Mutex::default(), known: Mutex::default() })
+        Ok(Self { host, directory, shipped, loaded: Mutex::default(), known: Mutex::default(), compiling: Arc::new(Semaphore::new(1)) })
     }
 
     /// What decides where nothing else was chosen.
@@ -120,10 +123,16 @@ impl Library {
         if let Some(component) = self.in_use(digest) {
             return Ok(component);
         }
+        let turn = self.turn().await?;
+        // Somebody else may have had the same wish before.
+        if let Some(component) = self.in_use(digest) {
+            return Ok(component);
+        }
         let shipped = self.shipped.get(&digest).map(|shipped| shipped.bytes);
         let path = self.path(digest);
         let host = self.host.clone();
         let component = off_thread(move || {
+            let _turn = turn;
             let bytes = match shipped {
                 Some(bytes) => std::borrow::Cow::Borrowed(bytes),
                 None => std::borrow::Cow::Owned(read(&path, digest)?),
@@ -144,8 +153,10 @@ impl Library {
         if self.shipped.contains_key(&digest) || self.has_whole(digest).await {
             return self.load(digest).await;
         }
+        let turn = self.turn().await?;
         let (host, path) = (self.host.clone(), self.path(digest));
         let component = off_thread(move || {
+            let _turn = turn;
             let component = host.load(&bytes)?;
             durable::write_file(&path, &bytes).map_err(|error| LibraryError::Write(path, error))?;
             Ok(component)
@@ -155,6 +166,11 @@ impl Library {
         self.known_so_far().remove(&digest);
         self.loaded().insert(digest, Arc::downgrade(&component));
         Ok(component)
+    }
+
+    /// Goes with the work, which goes on when its caller is gone.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, LibraryError> {
+        self.compiling.clone().acquire_owned().await.map_err(|_closed| LibraryError::Stopping)
     }
 
     async fn has_whole(&self, digest: Digest) -> bool {

@@ -20,7 +20,7 @@ use aws_sdk_ec2::operation::RequestId;
 use aws_sdk_ec2::operation::run_instances::RunInstancesError;
 use hyper_util::client::legacy::Error as HttpError;
 
-use crate::codes::{Meaning, is_no_capacity, meaning};
+use crate::codes::{is_no_capacity, meaning};
 use crate::error::{CallError, Said};
 
 /// Watches one call whose own errors are `E`.
@@ -52,18 +52,16 @@ where
 
     /// The error of the call, from that of its last attempt and what is known of those before.
     pub fn error(&self, operation: &'static str, error: &SdkError<E>) -> CallError {
-        let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+        let said = error.as_service_error().and_then(|refusal| said(operation, refusal));
+        let why = said.as_ref().map_or_else(|| words(error), ToString::to_string);
         if self.seen.is_in_doubt.load(Ordering::Relaxed) {
-            return CallError::Unanswered { operation, why: words(error) };
+            return CallError::Unanswered { operation, why };
         }
-        if let Some(refusal) = error.as_service_error() {
-            let said = said(operation, refusal);
-            return match meaning(&said.code, status) {
-                Meaning::Plain(kind) => kind(said),
-                Meaning::Doubt => CallError::Unanswered { operation, why: words(error) },
-            };
+        if let Some(said) = said {
+            let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+            let meaning = meaning(Some(&said.code), status);
+            return meaning.map_or(CallError::Unanswered { operation, why }, |kind| kind(said));
         }
-        let why = words(error);
         if causes(error).any(<dyn Error>::is::<CredentialsError>) {
             return CallError::NoCredentials { operation, why };
         }
@@ -78,7 +76,7 @@ where
         }
         let refusal = error.as_operation_error().and_then(|error| error.downcast_ref::<E>());
         let status = context.response().map_or(0, |response| response.status().as_u16());
-        refusal.is_some_and(|error| meaning(error.code().unwrap_or_default(), status) != Meaning::Doubt)
+        refusal.is_some_and(|error| meaning(error.code(), status).is_some())
     }
 }
 
@@ -141,14 +139,14 @@ impl ClassifyRetry for NoRepeatWithoutCapacity {
     }
 }
 
-/// What AWS answered; an answer without a code is one of something that stands before AWS.
-fn said<E: ProvideErrorMetadata + RequestId>(operation: &'static str, refusal: &E) -> Said {
-    Said {
+/// What AWS answered; nothing if the answer has no code, and so is not AWS's.
+fn said<E: ProvideErrorMetadata + RequestId>(operation: &'static str, refusal: &E) -> Option<Said> {
+    Some(Said {
         operation,
-        code: refusal.code().unwrap_or("NoCode").to_owned(),
+        code: refusal.code()?.to_owned(),
         message: refusal.message().unwrap_or("no message").to_owned(),
         request_id: refusal.request_id().map(str::to_owned),
-    }
+    })
 }
 
 /// The error and its causes, from the outermost to the innermost.

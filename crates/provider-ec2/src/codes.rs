@@ -5,31 +5,21 @@
 
 use crate::error::{CallError, Said};
 
-/// What a refusal amounts to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
-    /// Becomes the error of this kind.
-    Plain(fn(Said) -> CallError),
-    /// AWS failed on the way: whether it did what it was asked is not known.
-    Doubt,
-}
-
-const fn plain(error: fn(Said) -> CallError) -> Meaning {
-    Meaning::Plain(error)
-}
+/// The error that a refusal becomes; nothing if AWS failed on the way, and whether it did what it was asked is not known.
+pub type Meaning = Option<fn(Said) -> CallError>;
 
 /// The codes that begin with one of the words on the left; the first line that fits counts.
 const MEANINGS: &[(&[&str], Meaning)] = &[
-    (NO_CAPACITY, plain(CallError::NoCapacity)),
-    (THROTTLED, plain(CallError::Throttled)),
-    (DENIED, plain(CallError::Denied)),
-    (LIMIT, plain(CallError::Limit)),
-    (UNSUPPORTED, plain(CallError::Unsupported)),
-    (&["IdempotentParameterMismatch"], plain(CallError::TokenMismatch)),
-    (&["IdempotentInstanceTerminated"], plain(CallError::TokenSpent)),
-    (&["InvalidInstanceID"], plain(CallError::NotFound)),
-    (MISCONFIGURED, plain(CallError::Misconfigured)),
-    (DOUBT, Meaning::Doubt),
+    (NO_CAPACITY, Some(CallError::NoCapacity)),
+    (THROTTLED, Some(CallError::Throttled)),
+    (DENIED, Some(CallError::Denied)),
+    (LIMIT, Some(CallError::Limit)),
+    (UNSUPPORTED, Some(CallError::Unsupported)),
+    (&["IdempotentParameterMismatch"], Some(CallError::TokenMismatch)),
+    (&["IdempotentInstanceTerminated"], Some(CallError::TokenSpent)),
+    (&["InvalidInstanceID"], Some(CallError::NotFound)),
+    (MISCONFIGURED, Some(CallError::Misconfigured)),
+    (DOUBT, None),
 ];
 
 /// "Not enough capacity to fulfill your request", by place: instances, spot (`UnfulfillableCapacity`; a price in the
@@ -118,13 +108,14 @@ const MISCONFIGURED: &[&str] = &[
 const DOUBT: &[&str] = &["InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable", "RequestTimeout"];
 
 /// What a refusal means, by its code and the status of HTTP. A code that nobody wrote down is a refusal, unless the
-/// status says that the servers failed.
-pub fn meaning(code: &str, status: u16) -> Meaning {
+/// status says that the servers failed. What has no code is not AWS's word, and says nothing.
+pub fn meaning(code: Option<&str>, status: u16) -> Meaning {
+    let code = code?;
     let known = MEANINGS.iter().find(|(begins, _)| begins.iter().any(|begin| code.starts_with(begin)));
     match known {
         Some((_, meaning)) => *meaning,
-        None if status >= 500 => Meaning::Doubt,
-        None => plain(CallError::Refused),
+        None if status >= 500 => None,
+        None => Some(CallError::Refused),
     }
 }
 

@@ -1,6 +1,6 @@
 //! DescribeInstances: every instance of one server, whatever its state.
 
-use aws_sdk_ec2::types::Filter;
+use aws_sdk_ec2::types::{Filter, Reservation};
 
 use crate::attempts::Watch;
 use crate::connect::Ec2;
@@ -26,7 +26,7 @@ impl Ec2 {
             let call = self.client.describe_instances().filters(ours.clone()).max_results(PAGE).set_next_token(next);
             let sent = call.customize().interceptor(watch.interceptor()).send().await;
             let page = sent.map_err(|error| watch.error(OPERATION, &error))?;
-            let told = page.reservations().iter().flat_map(|reservation| reservation.instances());
+            let told = page.reservations().iter().flat_map(Reservation::instances);
             for instance in told {
                 instances.push(Instance::read(instance).ok_or_else(|| incomplete("an instance has no id"))?);
             }

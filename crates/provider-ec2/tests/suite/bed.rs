@@ -13,6 +13,8 @@ use crate::faulty_ec2::FaultyEc2;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Nobody listens there: the port of `discard`, which no machine of ours has.
 const NOBODY: &str = "http://127.0.0.1:9";
+/// Set in a process that [`alone`] made.
+const ALONE: &str = "TEST_IS_ALONE";
 /// Of a server, in its tag.
 pub const SERVER: &str = "5f3c";
 
@@ -35,6 +37,20 @@ impl Bed {
         let aws = FaultyEc2::before(NOBODY);
         Self { ec2: connect(&aws.url).await, aws, _moto: None }
     }
+}
+
+/// Runs this test again in a process of its own, in this environment and no other: the SDK reads it, and nobody may change
+/// that of a running process. There [`is_alone`] says so.
+pub fn alone(test: &str, env: &[(&str, &str)]) {
+    let mut process = Command::new(std::env::current_exe().unwrap());
+    process.args(["--exact", test, "--nocapture"]).env_clear().env(ALONE, "1").envs(env.iter().copied());
+    let ended = process.output().unwrap();
+    let said = [ended.stdout, ended.stderr].concat();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+pub fn is_alone() -> bool {
+    std::env::var_os(ALONE).is_some()
 }
 
 /// Our client of what is there.

@@ -10,4 +10,5 @@ mod faulty_ec2;
 mod launching;
 mod policy;
 mod refused;
+mod tls;
 mod unanswered;

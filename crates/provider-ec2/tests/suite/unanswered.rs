@@ -1,15 +1,11 @@
 //! A launch that may have happened is never told as one that did not.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use provider_ec2::{CallError, Ec2, Patience, Settings};
 
-use crate::bed::{Bed, SERVER, connect, request, settings};
+use crate::bed::{Bed, SERVER, alone, connect, is_alone, request, settings};
 use crate::faulty_ec2::{Fault, FaultyEc2};
-
-/// Set in a process of its own that shall find no credentials.
-const ALONE: &str = "TEST_WITHOUT_CREDENTIALS";
 
 #[tokio::test]
 async fn a_launch_whose_answers_are_lost_is_found_by_its_tags_and_by_its_token() {
@@ -52,20 +48,21 @@ async fn a_call_that_broke_before_its_end_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn a_door_that_closes_after_a_lost_answer_leaves_the_launch_in_doubt() {
-    let bed = Bed::new().await;
-    let url = bed.aws.url.clone();
-    let launch = tokio::spawn(async move {
-        let patience = Patience { first_pause: Duration::from_secs(2), ..Patience::default() };
-        Ec2::connect(&Settings { patience, ..settings(&url) }).await.launch(&request(7)).await
-    });
-    bed.aws.story(|_| Fault::LoseAnswer);
-    while bed.aws.calls("RunInstances").is_empty() {
-        tokio::task::yield_now().await;
-    }
-    drop(bed);
-    let error = launch.await.unwrap().unwrap_err();
-    assert_eq!(error.code(), "unanswered", "{error:?}");
+async fn a_door_that_closes_after_a_broken_call_leaves_the_launch_in_doubt() {
+    let bed = Bed::without_moto().await;
+    bed.aws.story(|_| Fault::LoseCall);
+    let patience = Patience { first_pause: Duration::from_secs(2), ..Patience::default() };
+    let ec2 = Ec2::connect(&Settings { patience, ..settings(&bed.aws.url) }).await;
+    let launch = request(7);
+    let close = async {
+        while bed.aws.calls("RunInstances").is_empty() {
+            tokio::task::yield_now().await;
+        }
+        drop(bed);
+    };
+    let (launched, ()) = tokio::join!(ec2.launch(&launch), close);
+    let error = launched.unwrap_err();
+    assert!(matches!(&error, CallError::Unanswered { why, .. } if why.contains("refused")), "{error:?}");
 }
 
 #[tokio::test]
@@ -100,16 +97,10 @@ async fn an_answer_that_is_no_answer_leaves_the_launch_in_doubt() {
     }
 }
 
-/// In a process of its own, for what this one finds in its environment.
 #[tokio::test]
 async fn without_credentials_nothing_is_sent() {
-    if std::env::var_os(ALONE).is_none() {
-        let mut alone = Command::new(std::env::current_exe().unwrap());
-        alone.args(["--exact", "unanswered::without_credentials_nothing_is_sent", "--nocapture"]).env_clear();
-        let ended = alone.env(ALONE, "1").env("AWS_EC2_METADATA_DISABLED", "true").output().unwrap();
-        let said = [ended.stdout, ended.stderr].concat();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&said));
-        return;
+    if !is_alone() {
+        return alone("unanswered::without_credentials_nothing_is_sent", &[("AWS_EC2_METADATA_DISABLED", "true")]);
     }
     let aws = FaultyEc2::before("http://127.0.0.1:9");
     let error = Ec2::connect(&settings(&aws.url)).await.launch(&request(7)).await.unwrap_err();

@@ -43,7 +43,7 @@ pub enum CallError {
         /// What went wrong, in the words of who noticed.
         why: String,
     },
-    /// No connection stood, so nobody heard the call.
+    /// No connection stood, so nothing came of the call.
     #[error("{operation} could not be sent: {why}")]
     Unreachable {
         /// The name of the API's operation.

@@ -8,6 +8,7 @@ mod describing;
 mod ending;
 mod faulty_ec2;
 mod launching;
+mod moto;
 mod policy;
 mod refused;
 mod tls;

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use provider_ec2::CallError;
 
-use crate::bed::{Moto, SERVER, alone, connect, is_alone};
+use crate::bed::{SERVER, alone, connect, is_alone};
+use crate::moto::Moto;
 
 /// Where moto speaks TLS, for the process that trusts it.
 const ENDPOINT: &str = "TEST_ENDPOINT";

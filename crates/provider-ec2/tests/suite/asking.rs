@@ -10,18 +10,12 @@ async fn a_dry_run_says_what_a_launch_would_and_launches_nothing() {
     let bed = Bed::new().await;
     bed.ec2.dry_run(&request(1)).await.unwrap();
     assert_eq!(bed.ec2.describe(SERVER).await.unwrap(), []);
+    bed.ec2.launch(&request(1)).await.unwrap();
+    let sent = bed.aws.calls("RunInstances");
+    assert_ne!(sent[0].fields["ClientToken"], sent[1].fields["ClientToken"], "the token is used up");
     bed.aws.story(|_| Fault::Refuse("UnauthorizedOperation"));
     let refused = bed.ec2.dry_run(&request(1)).await.unwrap_err();
     assert!(matches!(refused, CallError::Denied(_)), "{refused:?}");
-}
-
-#[tokio::test]
-async fn a_dry_run_does_not_use_up_the_token() {
-    let bed = Bed::new().await;
-    bed.ec2.dry_run(&request(1)).await.unwrap();
-    bed.ec2.launch(&request(1)).await.unwrap();
-    let sent = bed.aws.calls("RunInstances");
-    assert_ne!(sent[0].fields["ClientToken"], sent[1].fields["ClientToken"]);
 }
 
 #[tokio::test]

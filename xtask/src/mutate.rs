@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::step::{cargo, good};
+use crate::test::surround;
 use crate::workspace::Workspace;
 
 /// What nextest's exit codes mean (nextest-metadata, NextestExitCode).
@@ -153,6 +154,7 @@ impl<'a> Tree<'a> {
         nextest.args(["nextest", "run", "--cargo-quiet", "--no-tests", "fail", "--status-level", "none"]);
         // Red is what is wanted: how it looks is of interest only to who runs that test alone.
         nextest.args(["--failure-output", "never", "--final-status-level", "none"]);
+        surround(&mut nextest, self.workspace);
         nextest.args(["--package", &mutant.package, "--filterset", &mutant.test]);
         nextest.status().ok()?.code()
     }

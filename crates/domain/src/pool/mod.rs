@@ -1,0 +1,21 @@
+//! The pool of a service and its autoscaler: which instances there shall be, and what becomes of each.
+//!
+//! Owns every decision about instances that can be made from rows, counts and a provider's list. Must not know the
+//! provider, the database or a clock: whoever calls loads, asks, commits the rows, acts, and feeds the outcome back as an
+//! event. The same input gives the same output.
+//!
+//! - [`settings`] is a pool as configured, [`instance`] a row, [`transition()`] the only authority on its states.
+
+pub mod ids;
+pub mod instance;
+pub mod moment;
+pub mod money;
+pub mod settings;
+mod transition;
+
+pub use ids::{InstanceId, Place, PoolName, ProviderId, ServerId, TypeName};
+pub use instance::{Event, Instance, InstanceState, Launch};
+pub use moment::Moment;
+pub use money::{Money, Price};
+pub use settings::{Lifecycle, Offer, PoolSettings, TypeSettings};
+pub use transition::transition;

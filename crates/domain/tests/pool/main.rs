@@ -1,0 +1,5 @@
+//! The pool and its autoscaler.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod transition;

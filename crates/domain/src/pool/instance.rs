@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{InstanceId, Place, PoolName, ProviderId, TypeName};
 use super::moment::Moment;
 use super::money::Price;
-use super::settings::Lifecycle;
+use super::settings::{Lifecycle, Offer};
 use crate::schedule::snapshot::Shape;
 use crate::{ClientName, ServiceName};
 
@@ -128,6 +128,8 @@ pub enum Call {
 pub enum DrainReason {
     /// The scaling policy wants fewer.
     NotNeeded,
+    /// It was idle although there were jobs that it could have taken.
+    NotUsed,
     /// Its pool is no longer configured.
     Removed,
     /// The operator said so.
@@ -199,7 +201,12 @@ pub enum Event {
     /// It is in the provider's list, by its tag.
     Found(ProviderId),
     /// Its client registered.
-    Registered(ClientName),
+    Registered {
+        /// What it is called.
+        client: ClientName,
+        /// What it offers.
+        offer: Offer,
+    },
     /// Its client did not register in time.
     BootTimedOut,
     /// It shall take no more work.
@@ -286,6 +293,7 @@ impl fmt::Display for DrainReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotNeeded => "not needed any more",
+            Self::NotUsed => "idle although jobs waited that fit",
             Self::Operator => "an operator said so",
             Self::Removed => "no longer configured",
             Self::SpotNotice => "the provider takes it away",

@@ -6,16 +6,33 @@
 //!
 //! - [`settings`] is a pool as configured, [`instance`] a row, [`transition()`] the only authority on its states.
 
+pub mod breaker;
+pub mod cap;
+pub mod demand;
 pub mod ids;
 pub mod instance;
+mod launching;
+pub mod learnt;
+pub mod memory;
 pub mod moment;
 pub mod money;
+mod packing;
+pub mod plan;
 pub mod settings;
 mod transition;
+pub mod view;
+pub mod waiting;
 
+pub use breaker::PoolBreaker;
+pub use cap::{Cap, Capped, bound};
+pub use demand::{Imagined, Need, PoolDemand, Unmet, imagine, room};
 pub use ids::{InstanceId, Place, PoolName, ProviderId, ServerId, TypeName};
 pub use instance::{Event, Instance, InstanceState, Launch};
+pub use learnt::Learnt;
+pub use memory::Memory;
 pub use moment::Moment;
 pub use money::{Money, Price};
+pub use plan::{Action, Plan, Question, plan, question};
 pub use settings::{Lifecycle, Offer, PoolSettings, TypeSettings};
 pub use transition::transition;
+pub use view::{Coming, InstanceView, PoolView};

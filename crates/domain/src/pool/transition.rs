@@ -18,7 +18,7 @@ pub fn transition(instance: &Instance, event: &Event, now: Moment) -> Option<Ins
     let state = match &instance.state {
         State::Requested { call } => return requested(instance, *call, event, now),
         State::Booting { provider, since } => match event {
-            Event::Registered(client) => {
+            Event::Registered { client, .. } => {
                 Some(State::Ready { provider: provider.clone(), client: client.clone(), since: now })
             }
             Event::BootTimedOut => Some(terminating(provider, EndReason::BootTimeout, now)),

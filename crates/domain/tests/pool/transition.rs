@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use domain::pool::instance::{Call, DrainReason, EndReason, Refusal, RefusalKind, Unanswered};
-use domain::pool::{Event, Instance, InstanceId, InstanceState as State, Launch, Lifecycle, Moment, Price, transition};
+use domain::pool::{
+    Event, Instance, InstanceId, InstanceState as State, Launch, Lifecycle, Moment, Offer, Price, transition,
+};
 
 const NOW: Moment = Moment(10_000);
 const BEFORE: Moment = Moment(1_000);
@@ -70,7 +72,7 @@ fn events() -> Vec<Event> {
         Event::LaunchUnanswered(Unanswered::Lost),
         Event::LaunchUnanswered(Unanswered::TokenTaken),
         Event::Found("i-2".parse().unwrap()),
-        Event::Registered("d".parse().unwrap()),
+        Event::Registered { client: "d".parse().unwrap(), offer: Offer::default() },
         Event::BootTimedOut,
         drain(DrainReason::NotNeeded),
         drain(DrainReason::Operator),

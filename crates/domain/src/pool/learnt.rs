@@ -1,0 +1,89 @@
+//! All that a pool keeps beside its rows, and how it learns it from what happens to them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::breaker::PoolBreaker;
+use super::instance::{DrainReason, EndReason, Event, Instance, InstanceState as State};
+use super::memory::Memory;
+use super::moment::Moment;
+use super::settings::PoolSettings;
+
+/// What a pool has learnt from its launches. To be kept with the rows; without it nothing breaks, but mistakes are made
+/// again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Learnt {
+    /// Whether it may launch at all.
+    pub breaker: PoolBreaker,
+    /// What of its types is known.
+    pub memory: Memory,
+    /// When something was last launched.
+    pub last_launch: Option<Moment>,
+    /// When something was last drained because it was not needed.
+    pub last_drain: Option<Moment>,
+}
+
+impl Learnt {
+    /// A row was made: it will be asked for.
+    pub fn requested(&mut self, instance: &Instance, now: Moment) {
+        self.last_launch = Some(now);
+        self.breaker.requested(instance.id);
+    }
+
+    /// A transition happened.
+    pub fn happened(
+        &mut self,
+        settings: &PoolSettings,
+        before: &Instance,
+        event: &Event,
+        after: &Instance,
+        now: Moment,
+    ) {
+        let id = after.id;
+        if let Event::LaunchRefused(refusal) = event {
+            self.memory.refused(&after.launch, refusal, settings, now);
+            self.breaker.refused(id, refusal.kind, now);
+        }
+        match (&before.state, &after.state) {
+            (State::Requested { .. }, State::Booting { .. }) => {
+                self.memory.launched(&after.launch);
+                self.breaker.launched();
+            }
+            (State::Booting { .. }, State::Ready { .. }) => {
+                if let Event::Registered { offer, .. } = event {
+                    self.memory.came_up(&after.launch, offer);
+                }
+                self.breaker.came_up();
+            }
+            (
+                State::Booting { .. },
+                State::Terminating { why: EndReason::BootTimeout, .. }
+                | State::Gone { why: EndReason::Vanished { booting: true }, .. },
+            ) => self.breaker.boot_failed(id, now),
+            (_, State::Draining { why: DrainReason::NotNeeded | DrainReason::NotUsed, .. }) => {
+                self.last_drain = Some(now);
+            }
+            (_, State::Terminating { .. } | State::Gone { .. }) => self.breaker.ended(id),
+            _ => {}
+        }
+    }
+
+    /// An operator wants everything tried again.
+    pub fn resume(&mut self) {
+        self.breaker.resume();
+        self.memory.resume();
+    }
+
+    /// How long ago something was last launched.
+    #[must_use]
+    pub fn since_launch(&self, now: Moment) -> Option<Duration> {
+        self.last_launch.map(|last| now.since(last))
+    }
+
+    /// How long ago something was last drained.
+    #[must_use]
+    pub fn since_drain(&self, now: Moment) -> Option<Duration> {
+        self.last_drain.map(|last| now.since(last))
+    }
+}

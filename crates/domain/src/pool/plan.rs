@@ -1,0 +1,228 @@
+//! What is to be done about a pool: what its scaling policy is asked, and its answer held to all bounds.
+//!
+//! The policy says how many and prefers a type; which type serves the jobs that wait is known here: a launch that would
+//! take none of them becomes one that does. Whatever is planned is a transition of a row first; the transaction that makes
+//! it looks again. Ends are planned of what drains and is idle only, and nothing here depends on a policy's answer but
+//! launches and drains.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::cap::{Cap, Capped, Caps};
+use super::demand::PoolDemand;
+use super::ids::InstanceId;
+use super::instance::{DrainReason, Event, InstanceState as State, Launch};
+use super::launching::Launching;
+use super::memory::Wanted;
+use super::moment::Moment;
+use super::view::{InstanceView, PoolView};
+use crate::policy::scaling::{InstancePhase, ScalingBreach, ScalingInstance, ScalingType, check};
+use crate::policy::{ScalingAnswer, ScalingInput};
+
+/// What a scaling policy is asked, and what the indices in it mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// For the policy.
+    pub input: ScalingInput,
+    /// Of each type in the input, its index into the pool's.
+    types: Vec<usize>,
+}
+
+/// What is to be done about a pool.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// In this order.
+    pub actions: Vec<Action>,
+    /// What the policy wanted and does not get, and why.
+    pub capped: Vec<Capped>,
+    /// What of the policy's answer broke the bounds that it was told.
+    pub breaches: Vec<ScalingBreach>,
+    /// For people: the policy's reason and what capped it.
+    pub reason: String,
+}
+
+/// One thing to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make a row of it, then ask the provider.
+    Launch(Launch),
+    /// Its client was not heard of in time: end it.
+    GiveUp(InstanceId),
+    /// It takes no more work.
+    Drain {
+        /// Which.
+        instance: InstanceId,
+        /// Why.
+        why: DrainReason,
+        /// What it was launched for and never did, although it waits: for [`super::Memory::left_behind`].
+        left: BTreeSet<Wanted>,
+    },
+    /// It is wanted again.
+    Undrain(InstanceId),
+    /// It drains and looks idle: end it if the transaction finds it so.
+    Terminate(InstanceId),
+    /// It drains and has work, and the operator's deadline passed: end it.
+    EndBusy(InstanceId),
+}
+
+impl Action {
+    /// The row it is about, and what happens to it; nothing for a launch, which makes one.
+    #[must_use]
+    pub fn event(&self) -> Option<(InstanceId, Event)> {
+        Some(match self {
+            Self::Launch(_) => return None,
+            Self::GiveUp(instance) => (*instance, Event::BootTimedOut),
+            Self::Drain { instance, why, .. } => (*instance, Event::Drain { why: *why, deadline: None }),
+            Self::Undrain(instance) => (*instance, Event::Undrain),
+            Self::Terminate(instance) => (*instance, Event::FoundIdle),
+            Self::EndBusy(instance) => (*instance, Event::DeadlinePassed),
+        })
+    }
+}
+
+/// What the policy is asked. Types stand in the order of preference: those to be had in the best place first.
+#[must_use]
+pub fn question(pool: &PoolView<'_>, demand: &PoolDemand, now: Moment) -> Question {
+    let to_be_had = pool.types_to_be_had(now);
+    let rest = (0..pool.settings.types.len()).filter(|index| !to_be_had.contains(index));
+    let types: Vec<usize> = to_be_had.iter().copied().chain(rest).collect();
+    let scaling_type = |rank: usize, index: usize| {
+        let of_type = &pool.settings.types[index];
+        let tier = pool.learnt.memory.tier(pool.settings, of_type, now);
+        let price = tier.map_or(of_type.price, |(_, lifecycle, _)| of_type.price(lifecycle));
+        ScalingType {
+            name: of_type.name.to_string(),
+            price_per_hour: price.per_hour().units(),
+            slots: pool.learnt.memory.offer(of_type).slots,
+            available: rank < to_be_had.len(),
+        }
+    };
+    let instances = pool.instances.iter().filter(|view| view.instance.state.is_live());
+    let input = ScalingInput {
+        pool: pool.settings.name.to_string(),
+        demand: u32::try_from(demand.needs.len()).unwrap_or(u32::MAX),
+        waiting: demand.waiting,
+        oldest_wait_s: demand.oldest_wait.as_secs(),
+        instances: instances.map(|view| scaling_instance(pool, view, &types, now)).collect(),
+        types: types.iter().enumerate().map(|(rank, index)| scaling_type(rank, *index)).collect(),
+        bounds: pool.settings.bounds(),
+        since_launch_s: pool.learnt.since_launch(now).map(|since| since.as_secs()),
+        since_drain_s: pool.learnt.since_drain(now).map(|since| since.as_secs()),
+        spent_this_month: pool.spent_this_month.units(),
+        history: pool.history.clone(),
+    };
+    Question { input, types }
+}
+
+fn scaling_instance(pool: &PoolView<'_>, view: &InstanceView, types: &[usize], now: Moment) -> ScalingInstance {
+    let instance = &view.instance;
+    let of_type = types.iter().position(|index| pool.settings.types[*index].name == instance.launch.of_type);
+    let state = match instance.state {
+        State::Requested { .. } | State::Booting { .. } => InstancePhase::Booting,
+        State::Ready { .. } => InstancePhase::Ready,
+        State::Draining { .. } | State::Terminating { .. } | State::Gone { .. } => InstancePhase::Draining,
+    };
+    let age_s = now.since(instance.requested_at).as_secs();
+    ScalingInstance { of_type, state, age_s, running: view.running, idle_s: view.idle(now).as_secs() }
+}
+
+/// What is to be done, given the policy's answer.
+#[must_use]
+pub fn plan(
+    pool: &PoolView<'_>,
+    demand: &PoolDemand,
+    question: &Question,
+    answer: &ScalingAnswer,
+    now: Moment,
+) -> Plan {
+    let mut caps = Caps::default();
+    let mut actions = upkeep(pool, demand, now);
+    let of_type = |(index, count): &(usize, u32)| question.types.get(*index).map(|index| (*index, *count));
+    let wanted: Vec<(usize, u32)> = answer.launch.iter().filter_map(of_type).collect();
+    let launches = Launching::new(pool, demand, now).all(&wanted, &mut caps);
+    let launched = !launches.is_empty();
+    actions.extend(launches.into_iter().map(Action::Launch));
+    for instance in drained(pool, answer) {
+        match drain(pool, demand, instance, launched, now) {
+            Ok(action) => actions.push(action),
+            Err(cap) => caps.add(cap, 1),
+        }
+    }
+    let mut reason = answer.reason.clone();
+    for Capped { by, count } in &caps.0 {
+        // Writing to a string does not fail.
+        let _written = write!(reason, "; {count} not done: {by}");
+    }
+    Plan { actions, capped: caps.0, breaches: check(&question.input, answer), reason }
+}
+
+/// What needs no policy.
+fn upkeep(pool: &PoolView<'_>, demand: &PoolDemand, now: Moment) -> Vec<Action> {
+    let mut actions = Vec::new();
+    for view in &pool.instances {
+        let id = view.instance.id;
+        match &view.instance.state {
+            State::Booting { .. } if pool.boots_until(&view.instance).is_some_and(|until| until <= now) => {
+                actions.push(Action::GiveUp(id));
+            }
+            State::Draining { why: DrainReason::NotNeeded, .. } if demand.used.contains_key(&id) => {
+                actions.push(Action::Undrain(id));
+            }
+            State::Draining { .. } if view.running == 0 => actions.push(Action::Terminate(id)),
+            State::Draining { deadline, .. } if deadline.is_some_and(|deadline| deadline <= now) => {
+                actions.push(Action::EndBusy(id));
+            }
+            _ => {}
+        }
+    }
+    actions
+}
+
+/// The instances that the policy wants to drain, each once.
+fn drained<'a>(pool: &'a PoolView<'_>, answer: &ScalingAnswer) -> Vec<&'a InstanceView> {
+    let live: Vec<&InstanceView> = pool.instances.iter().filter(|view| view.instance.state.is_live()).collect();
+    let indices: BTreeSet<usize> = answer.drain.iter().copied().collect();
+    indices.into_iter().filter_map(|index| live.get(index).copied()).collect()
+}
+
+fn drain(
+    pool: &PoolView<'_>,
+    demand: &PoolDemand,
+    view: &InstanceView,
+    launched: bool,
+    now: Moment,
+) -> Result<Action, Cap> {
+    let (settings, instance) = (pool.settings, &view.instance);
+    if !matches!(instance.state, State::Booting { .. } | State::Ready { .. }) {
+        return Err(Cap::NotUp);
+    }
+    if instance.protected {
+        return Err(Cap::Protected);
+    }
+    if view.running > 0 {
+        return Err(Cap::Busy { running: view.running });
+    }
+    let age = now.since(instance.requested_at);
+    if age < settings.minimum_life {
+        return Err(Cap::MinimumLife { age, minimum: settings.minimum_life });
+    }
+    let last = pool.learnt.since_launch(now).into_iter().chain(pool.learnt.since_drain(now)).min();
+    let last = if launched { Some(Duration::ZERO) } else { last };
+    let cooldown = settings.cooldown_down;
+    if let Some(since) = last.filter(|since| *since < cooldown) {
+        return Err(Cap::CooldownDown { since, cooldown });
+    }
+    let Some(used) = demand.used.get(&instance.id) else {
+        return Ok(Action::Drain { instance: instance.id, why: DrainReason::NotNeeded, left: BTreeSet::new() });
+    };
+    // Jobs that wait fit on it. If it has been idle for so long all the same, it is not going to get them.
+    if view.idle(now) < settings.idle {
+        return Err(Cap::Wanted);
+    }
+    let left = match view.worked_until {
+        None => used.intersection(&instance.launch.shapes).cloned().collect(),
+        Some(_) => BTreeSet::new(),
+    };
+    Ok(Action::Drain { instance: instance.id, why: DrainReason::NotUsed, left })
+}

@@ -1,0 +1,76 @@
+//! Why jobs wait that an instance could help: read off an imagined decision and what the pools learnt.
+
+use std::collections::BTreeMap;
+
+use super::cap::{Cap, bound};
+use super::demand::Imagined;
+use super::memory::Wanted;
+use super::moment::Moment;
+use super::view::PoolView;
+use crate::WaitReason;
+
+/// Said where the provider's own code is not known any more.
+const NO_CAPACITY: &str = "no-capacity";
+
+/// Of each shape that a pool has something to say about, why its jobs wait.
+#[must_use]
+pub fn reasons(pools: &[PoolView<'_>], imagined: &Imagined, now: Moment) -> BTreeMap<Wanted, WaitReason> {
+    let mut reasons = BTreeMap::new();
+    for wanted in &imagined.left {
+        let of_pools = pools.iter().filter_map(|pool| Some((pool, bound(pool, wanted, now)?)));
+        let told = of_pools.filter_map(|(pool, cap)| told(pool, cap, now));
+        // What is over soonest counts, where pools differ.
+        let soonest = told.min_by_key(|(rank, _)| *rank);
+        reasons.extend(soonest.map(|(_, reason)| (wanted.clone(), reason)));
+    }
+    for (pool, demand) in pools.iter().zip(&imagined.pools) {
+        // Something could be launched; the provider just said no.
+        let Some(refusal) = pool.learnt.memory.refusal() else { continue };
+        for wanted in demand.needs.iter().flat_map(|need| &need.shapes) {
+            reasons.insert(wanted.clone(), WaitReason::CloudRefused { refusal: refusal.code.clone() });
+        }
+    }
+    for (wanted, until) in &imagined.booting {
+        reasons.insert(wanted.clone(), WaitReason::InstanceBooting { seconds: until.since(now).as_secs() });
+    }
+    reasons
+}
+
+/// What a job's user is told: the pool's reason where dispatch had no better one than that there is no client.
+#[must_use]
+pub fn better(dispatch: WaitReason, pool: Option<&WaitReason>) -> WaitReason {
+    match pool {
+        Some(reason) if dispatch.is_lack_of_clients() => reason.clone(),
+        _ => dispatch,
+    }
+}
+
+/// A reason of a pool for people, and how soon it may be over; nothing where it is as full as it may be.
+fn told(pool: &PoolView<'_>, cap: Cap, now: Moment) -> Option<(u8, WaitReason)> {
+    let name = || pool.settings.name.clone();
+    let refused = || {
+        let refusal = pool.learnt.memory.refusal().map_or(NO_CAPACITY, |refusal| refusal.code.as_str());
+        WaitReason::CloudRefused { refusal: refusal.to_owned() }
+    };
+    match cap {
+        Cap::Throttled { .. } => Some((0, refused())),
+        Cap::NoCapacity => Some((1, refused())),
+        Cap::Paused(pause) => {
+            let seconds = pause.until.map(|until| until.since(now).as_secs());
+            Some((2, WaitReason::PoolPaused { pool: name(), cause: pause.cause.as_str().to_owned(), seconds }))
+        }
+        Cap::Cost { price, left } => {
+            let (price_millionths, left_millionths) = (price.0, left.0);
+            Some((3, WaitReason::CostCap { pool: name(), price_millionths, left_millionths }))
+        }
+        Cap::DoesNotFit => Some((4, WaitReason::LaunchedButDoesNotFit)),
+        Cap::Max { .. }
+        | Cap::CooldownUp { .. }
+        | Cap::CooldownDown { .. }
+        | Cap::MinimumLife { .. }
+        | Cap::Busy { .. }
+        | Cap::Wanted
+        | Cap::Protected
+        | Cap::NotUp => None,
+    }
+}

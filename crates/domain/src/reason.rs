@@ -74,7 +74,7 @@ pub enum WaitReason {
         pool: PoolName,
         /// See [`crate::pool::breaker::PauseCause::as_str`].
         cause: String,
-        /// Whole seconds until it tries again; `None` until an operator resumes it.
+        /// Whole seconds until it tries a single launch, 0 while it does; `None` until an operator resumes it.
         seconds: Option<u64>,
     },
     /// What is needed costs more than the pool may spend.
@@ -177,6 +177,9 @@ impl fmt::Display for WaitReason {
             }
             Self::CloudRefused { refusal } => write!(f, "the provider does not launch what it needs: {refusal}"),
             Self::LaunchedButDoesNotFit => f.write_str("instances came up for such jobs and do not take them"),
+            Self::PoolPaused { pool, cause, seconds: Some(0) } => {
+                write!(f, "pool {pool} tries a single launch after a pause: {cause}")
+            }
             Self::PoolPaused { pool, cause, seconds: Some(seconds) } => {
                 write!(f, "pool {pool} launches nothing for {seconds} s: {cause}")
             }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::breaker::Pause;
+use super::demand::Need;
 use super::memory::Wanted;
 use super::moment::Moment;
 use super::money::Money;
@@ -97,13 +98,14 @@ impl Caps {
     }
 }
 
-/// What keeps the pool from launching for this; `None` where nothing does, or where the pool is not there for it.
+/// What keeps the pool from launching one more for this, beside those it needs already; `None` where nothing does, or where
+/// the pool is not there for it.
 #[must_use]
-pub fn bound(pool: &PoolView<'_>, wanted: &Wanted, now: Moment) -> Option<Cap> {
-    let (settings, memory) = (pool.settings, &pool.learnt.memory);
+pub fn bound(pool: &PoolView<'_>, needs: &[Need], wanted: &Wanted, now: Moment) -> Option<Cap> {
+    let (settings, memory, breaker) = (pool.settings, &pool.learnt.memory, &pool.learnt.breaker);
     let (service, shape) = wanted;
-    let meant = |of_type: &&TypeSettings| of_type.declared.takes(shape) || memory.offer(of_type).takes(shape);
-    if !settings.services.contains(service) || !settings.types.iter().any(|of_type| meant(&of_type)) {
+    let meant = |of_type: &TypeSettings| of_type.declared.takes(shape) || memory.offer(of_type).takes(shape);
+    if !settings.services.contains(service) || !settings.types.iter().any(meant) {
         return None;
     }
     let fits =
@@ -112,19 +114,25 @@ pub fn bound(pool: &PoolView<'_>, wanted: &Wanted, now: Moment) -> Option<Cap> {
     if fitting.is_empty() {
         return Some(Cap::DoesNotFit);
     }
-    if let (Some(0), Some(pause)) = (pool.learnt.breaker.allows(now), pool.learnt.breaker.pause()) {
+    let needed = u32::try_from(needs.len()).unwrap_or(u32::MAX);
+    if let (Some(allowed), Some(pause)) = (breaker.allows(now), breaker.pause())
+        && needed >= allowed
+    {
         return Some(Cap::Paused(pause));
     }
-    if pool.live() >= settings.max {
-        return Some(Cap::Max { live: pool.live(), max: settings.max });
+    let live = pool.live().saturating_add(needed);
+    if live >= settings.max {
+        return Some(Cap::Max { live, max: settings.max });
     }
-    let price = |of_type: &&TypeSettings| {
+    let price = |of_type: &TypeSettings| {
         let (_, lifecycle, _) = memory.tier(settings, of_type, now)?;
         Some(of_type.price(lifecycle).per_hour())
     };
-    let Some(price) = fitting.iter().filter_map(price).min() else { return Some(Cap::NoCapacity) };
-    if let Some(left) = pool.budget().filter(|left| price > *left) {
-        return Some(Cap::Cost { price, left });
+    let Some(cheapest) = fitting.into_iter().filter_map(price).min() else { return Some(Cap::NoCapacity) };
+    let taken: Money = needs.iter().filter_map(|need| price(&settings.types[need.of_type])).sum();
+    let left = pool.budget().map(|budget| Money(budget.0.saturating_sub(taken.0)));
+    if let Some(left) = left.filter(|left| cheapest > *left) {
+        return Some(Cap::Cost { price: cheapest, left });
     }
     memory.throttled_until(now).map(|until| Cap::Throttled { rest: until.since(now) })
 }

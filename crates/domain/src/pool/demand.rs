@@ -136,7 +136,7 @@ fn count(snapshot: &Snapshot, pools: &[PoolView<'_>], now: Moment) -> Imagined {
 }
 
 /// Whether some type of the pool takes such jobs.
-fn fits(pool: &PoolView<'_>, service: &ServiceName, shape: &Shape) -> bool {
+pub(super) fn fits(pool: &PoolView<'_>, service: &ServiceName, shape: &Shape) -> bool {
     pool.settings.services.contains(service)
         && pool.settings.types.iter().any(|of_type| pool.learnt.memory.offer(of_type).takes(shape))
 }
@@ -272,7 +272,7 @@ fn take_in_unmet(
     for wanted in &imagined.left {
         let waiting = jobs.get(wanted).copied().unwrap_or(0);
         for (pool, demand) in pools.iter().zip(&mut imagined.pools) {
-            if let Some(by) = bound(pool, wanted, now) {
+            if let Some(by) = bound(pool, &demand.needs, wanted, now) {
                 demand.unmet.get_or_insert(Unmet { jobs: 0, by }).jobs += waiting;
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! - What was not to be had is not asked for again for a while, so the next type is, then the next place, then on demand.
 //! - What a client reported counts instead of what the operator declared.
-//! - A type that came up twice without taking a shape that it was launched for is not launched for that shape again.
+//! - A type that came up twice without taking a shape that it was launched for is not launched for that shape again:
+//!   because it reported less than was declared, or because it was idle while such jobs waited.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,9 +36,11 @@ pub struct Memory {
     absent: BTreeMap<(TypeName, Place, Lifecycle), Moment>,
     /// Calls in a row that were throttled, and when the next may be.
     throttled: Option<(u32, Moment)>,
-    /// What an instance of each type last reported.
+    /// What an instance of each type last reported, as far as it is believed.
     reported: BTreeMap<TypeName, Offer>,
-    /// How often in a row a type came up for a shape and did not take it.
+    /// Types whose last report takes less than it was launched for, for the first time: that may have been chance.
+    doubted: BTreeSet<TypeName>,
+    /// How often in a row a type came up for a shape, could take it, and did not.
     #[serde(with = "pairs")]
     in_vain: BTreeMap<(TypeName, Wanted), u32>,
     /// The last refusal, until something is launched.
@@ -73,21 +76,25 @@ impl Memory {
         self.refusal = None;
     }
 
-    /// A client reported what it offers.
+    /// A client reported what it offers. That it does not take what it was launched for is believed the second time.
     pub fn came_up(&mut self, launch: &Launch, offer: &Offer) {
-        self.reported.insert(launch.of_type.clone(), offer.clone());
-        for wanted in launch.shapes.iter().filter(|(_, shape)| !offer.takes(shape)) {
-            self.strike(&launch.of_type, wanted);
+        let of_type = &launch.of_type;
+        if launch.shapes.iter().all(|(_, shape)| offer.takes(shape)) {
+            self.doubted.remove(of_type);
+        } else if self.doubted.insert(of_type.clone()) {
+            return;
         }
+        self.reported.insert(of_type.clone(), offer.clone());
     }
 
     /// An instance drains because nobody needs it. `left` is what it was launched for, never did, and what still waits.
     pub fn left_behind(&mut self, launch: &Launch, left: &BTreeSet<Wanted>) {
         for wanted in &launch.shapes {
+            let key = (launch.of_type.clone(), wanted.clone());
             if left.contains(wanted) {
-                self.strike(&launch.of_type, wanted);
+                *self.in_vain.entry(key).or_default() += 1;
             } else {
-                self.in_vain.remove(&(launch.of_type.clone(), wanted.clone()));
+                self.in_vain.remove(&key);
             }
         }
     }
@@ -95,10 +102,6 @@ impl Memory {
     /// An operator wants everything tried again.
     pub fn resume(&mut self) {
         *self = Self { reported: std::mem::take(&mut self.reported), ..Self::default() };
-    }
-
-    fn strike(&mut self, of_type: &TypeName, wanted: &Wanted) {
-        *self.in_vain.entry((of_type.clone(), wanted.clone())).or_default() += 1;
     }
 
     /// What an instance of the type would offer, by what is known.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::cap::{Cap, bound};
-use super::demand::Imagined;
+use super::demand::{Imagined, fits};
 use super::memory::Wanted;
 use super::moment::Moment;
 use super::view::PoolView;
@@ -17,11 +17,17 @@ const NO_CAPACITY: &str = "no-capacity";
 pub fn reasons(pools: &[PoolView<'_>], imagined: &Imagined, now: Moment) -> BTreeMap<Wanted, WaitReason> {
     let mut reasons = BTreeMap::new();
     for wanted in &imagined.left {
-        let of_pools = pools.iter().filter_map(|pool| Some((pool, bound(pool, wanted, now)?)));
-        let told = of_pools.filter_map(|(pool, cap)| told(pool, cap, now));
+        let served = |pool: &PoolView<'_>| pool.settings.services.contains(&wanted.0);
+        let could_fit = |pool: &PoolView<'_>| fits(pool, &wanted.0, &wanted.1);
+        let of_pools = pools.iter().zip(&imagined.pools);
+        let bounds = of_pools.filter_map(|(pool, demand)| Some((pool, bound(pool, &demand.needs, wanted, now)?)));
+        let told: Vec<(u8, WaitReason)> = bounds.filter_map(|(pool, cap)| told(pool, cap, now)).collect();
         // What is over soonest counts, where pools differ.
-        let soonest = told.min_by_key(|(rank, _)| *rank);
-        reasons.extend(soonest.map(|(_, reason)| (wanted.clone(), reason)));
+        if let Some((_, reason)) = told.into_iter().min_by_key(|(rank, _)| *rank) {
+            reasons.insert(wanted.clone(), reason);
+        } else if pools.iter().any(served) && !pools.iter().any(could_fit) {
+            reasons.insert(wanted.clone(), WaitReason::NoMatchingClient);
+        }
     }
     for (pool, demand) in pools.iter().zip(&imagined.pools) {
         // Something could be launched; the provider just said no.

@@ -2,7 +2,7 @@
 //!
 //! Owns the rule of the pause, nothing else: three boots in a row that failed, or ten refusals in a row, or a single one
 //! that says that the credentials do not allow it. A pause lasts 1, 5, 15, 30, then 60 minutes; after it one launch is let
-//! through as a trial. One that comes up lifts the pause, one that fails begins the next. What the provider is short of
+//! through as a trial. If that does what others did not, be launched or come up, the pause is over; if not, the next begins. What the provider is short of
 //! counts as no failure: [`super::memory`] knows what to ask for instead.
 
 use std::time::Duration;
@@ -99,15 +99,18 @@ impl PoolBreaker {
         }
     }
 
-    /// The provider made one: what it refused before was not in a row.
-    pub fn launched(&mut self) {
+    /// The provider made one: what it refused before was not in a row, and a trial of that is over.
+    pub fn launched(&mut self, instance: InstanceId) {
         self.refusals = 0;
+        if self.is_trial(instance) {
+            self.lift(&[PauseCause::Refusals, PauseCause::Denied]);
+        }
     }
 
-    /// An instance came up: nothing is held against the pool any more, but for what an operator said.
+    /// An instance came up: boots that failed before were not in a row, and a pause for them is over.
     pub fn came_up(&mut self) {
-        let by_operator = self.pause.filter(|pause| pause.cause == PauseCause::Operator);
-        *self = Self { pause: by_operator, ..Self::default() };
+        self.failed_boots = 0;
+        self.lift(&[PauseCause::FailedBoots]);
     }
 
     /// A launch was refused.
@@ -149,6 +152,12 @@ impl PoolBreaker {
     /// An operator lifts the pause.
     pub fn resume(&mut self) {
         *self = Self::default();
+    }
+
+    fn lift(&mut self, causes: &[PauseCause]) {
+        if self.pause.is_some_and(|pause| causes.contains(&pause.cause)) {
+            *self = Self::default();
+        }
     }
 
     fn is_trial(&self, instance: InstanceId) -> bool {

@@ -36,8 +36,14 @@ impl<'a> Launching<'a> {
                     caps.add(cap, count - done);
                     break;
                 }
+                let is_spare = self.needs.is_empty();
                 if let Err(cap) = self.one(of_type) {
-                    caps.add(cap, 1);
+                    // Of spare ones, one is like the other.
+                    let rest = if is_spare { count - done } else { 1 };
+                    caps.add(cap, rest);
+                    if is_spare {
+                        break;
+                    }
                 }
             }
         }

@@ -48,7 +48,7 @@ impl Learnt {
         match (&before.state, &after.state) {
             (State::Requested { .. }, State::Booting { .. }) => {
                 self.memory.launched(&after.launch);
-                self.breaker.launched();
+                self.breaker.launched(id);
             }
             (State::Booting { .. }, State::Ready { .. }) => {
                 if let Event::Registered { offer, .. } = event {

@@ -8,6 +8,7 @@
 
 pub mod breaker;
 pub mod cap;
+pub mod cost;
 pub mod demand;
 pub mod ids;
 pub mod instance;
@@ -18,6 +19,7 @@ pub mod moment;
 pub mod money;
 mod packing;
 pub mod plan;
+pub mod reconcile;
 pub mod settings;
 mod transition;
 pub mod view;
@@ -32,7 +34,8 @@ pub use learnt::Learnt;
 pub use memory::Memory;
 pub use moment::Moment;
 pub use money::{Money, Price};
-pub use plan::{Action, Plan, Question, plan, question};
+pub use plan::{Action, Plan, Question, plan, question, wind_down};
+pub use reconcile::{Listed, Reconciled, Sightings, Survey, Tag, reconcile};
 pub use settings::{Lifecycle, Offer, PoolSettings, TypeSettings};
 pub use transition::transition;
 pub use view::{Coming, InstanceView, PoolView};

@@ -157,26 +157,45 @@ pub fn plan(
     Plan { actions, capped: caps.0, breaches: check(&question.input, answer), reason }
 }
 
+/// What is to be done about the instances of a pool that is no longer configured: what is up drains, then ends.
+#[must_use]
+pub fn wind_down(instances: &[InstanceView], now: Moment) -> Vec<Action> {
+    let action = |view: &InstanceView| {
+        let is_up = matches!(view.instance.state, State::Booting { .. } | State::Ready { .. });
+        let (instance, why) = (view.instance.id, DrainReason::Removed);
+        let drain = Action::Drain { instance, why, left: BTreeSet::new() };
+        if is_up && !view.instance.protected { Some(drain) } else { end(view, now) }
+    };
+    instances.iter().filter_map(action).collect()
+}
+
 /// What needs no policy.
 fn upkeep(pool: &PoolView<'_>, demand: &PoolDemand, now: Moment) -> Vec<Action> {
-    let mut actions = Vec::new();
-    for view in &pool.instances {
+    let action = |view: &InstanceView| {
         let id = view.instance.id;
         match &view.instance.state {
             State::Booting { .. } if pool.boots_until(&view.instance).is_some_and(|until| until <= now) => {
-                actions.push(Action::GiveUp(id));
+                Some(Action::GiveUp(id))
             }
             State::Draining { why: DrainReason::NotNeeded, .. } if demand.used.contains_key(&id) => {
-                actions.push(Action::Undrain(id));
+                Some(Action::Undrain(id))
             }
-            State::Draining { .. } if view.running == 0 => actions.push(Action::Terminate(id)),
-            State::Draining { deadline, .. } if deadline.is_some_and(|deadline| deadline <= now) => {
-                actions.push(Action::EndBusy(id));
-            }
-            _ => {}
+            _ => end(view, now),
         }
+    };
+    pool.instances.iter().filter_map(action).collect()
+}
+
+/// The end of what drains: when it is idle, or when the operator's deadline passed.
+fn end(view: &InstanceView, now: Moment) -> Option<Action> {
+    let State::Draining { deadline, why, .. } = view.instance.state else { return None };
+    if view.instance.protected && why != DrainReason::SpotNotice {
+        return None;
     }
-    actions
+    if view.running == 0 {
+        return Some(Action::Terminate(view.instance.id));
+    }
+    deadline.is_some_and(|deadline| deadline <= now).then_some(Action::EndBusy(view.instance.id))
 }
 
 /// The instances that the policy wants to drain, each once.

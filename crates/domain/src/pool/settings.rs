@@ -80,9 +80,6 @@ pub struct PoolSettings {
     pub boot_timeout: Duration,
     /// How long it is remembered that a type was not to be had.
     pub no_capacity_for: Duration,
-    /// How long an instance may be missing in the provider's list before it counts as gone: what was just launched may
-    /// not be listed yet, and a list may be empty for no reason.
-    pub not_found_after: Duration,
     /// What all instances together may cost an hour.
     pub max_cost_per_hour: Option<Money>,
     /// What they may cost a month.
@@ -106,7 +103,6 @@ impl PoolSettings {
             minimum_life: Duration::from_secs(300),
             boot_timeout: Duration::from_secs(300),
             no_capacity_for: Duration::from_secs(300),
-            not_found_after: Duration::from_secs(300),
             max_cost_per_hour: None,
             max_cost_per_month: None,
         }

@@ -2,4 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod breaker;
+mod clamps;
+mod cost;
+mod given;
+mod memory;
+mod reconcile;
 mod transition;

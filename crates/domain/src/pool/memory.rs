@@ -101,7 +101,7 @@ impl Memory {
 
     /// An operator wants everything tried again.
     pub fn resume(&mut self) {
-        *self = Self { reported: std::mem::take(&mut self.reported), ..Self::default() };
+        *self = Self::default();
     }
 
     /// What an instance of the type would offer, by what is known.

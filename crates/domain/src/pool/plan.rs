@@ -188,8 +188,8 @@ fn upkeep(pool: &PoolView<'_>, demand: &PoolDemand, now: Moment) -> Vec<Action> 
 
 /// The end of what drains: when it is idle, or when the operator's deadline passed.
 fn end(view: &InstanceView, now: Moment) -> Option<Action> {
-    let State::Draining { deadline, why, .. } = view.instance.state else { return None };
-    if view.instance.protected && why != DrainReason::SpotNotice {
+    let State::Draining { deadline, .. } = view.instance.state else { return None };
+    if view.instance.protected {
         return None;
     }
     if view.running == 0 {

@@ -88,7 +88,6 @@ fn drained(
 
 fn draining(instance: &Instance, event: &Event, now: Moment) -> Option<State> {
     let State::Draining { provider, client, since, up_since, why, deadline } = &instance.state else { return None };
-    let is_kept = instance.protected && *why != DrainReason::SpotNotice;
     match event {
         Event::Drain { why: stronger, deadline: other } if stronger > why || (stronger == why && other != deadline) => {
             drained(instance, provider, client.as_ref(), *up_since, (*stronger, *other), *since)
@@ -100,8 +99,10 @@ fn draining(instance: &Instance, event: &Event, now: Moment) -> Option<State> {
                 None => State::Booting { provider, since },
             })
         }
-        Event::FoundIdle if !is_kept => Some(terminating(provider, EndReason::Drained { reason: *why }, now)),
-        Event::DeadlinePassed if !is_kept && deadline.is_some_and(|deadline| deadline <= now) => {
+        Event::FoundIdle if !instance.protected => {
+            Some(terminating(provider, EndReason::Drained { reason: *why }, now))
+        }
+        Event::DeadlinePassed if !instance.protected && deadline.is_some_and(|deadline| deadline <= now) => {
             Some(terminating(provider, EndReason::DeadlinePassed, now))
         }
         Event::Ended | Event::Missing => Some(gone(EndReason::Vanished { booting: false }, now)),

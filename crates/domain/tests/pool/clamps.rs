@@ -18,6 +18,15 @@ use crate::given::{SECOND, booting, idle, instance, launch, ready, refusal, sett
 
 const NOW: Moment = Moment(10_000 * SECOND);
 
+/// How a pool differs from [`Pool::new`].
+type Change = fn(&mut Pool);
+/// Index of a type, and how many.
+type Launches<'a> = &'a [(usize, u32)];
+/// Index of a type, and what for.
+type Needs<'a> = &'a [(usize, Wanted)];
+/// The word of a bound, and how many ran into it.
+type Capped<'a> = &'a [(&'a str, u32)];
+
 #[derive(Debug)]
 struct Pool {
     settings: PoolSettings,
@@ -79,20 +88,19 @@ fn capped(plan: &Plan) -> Vec<(&'static str, u32)> {
     plan.capped.iter().map(|capped| (capped.by.code(), capped.count)).collect()
 }
 
-fn seconds(ago: u64) -> Option<Moment> {
-    Some(Moment(NOW.0 - ago * SECOND))
+fn ago(seconds: u64) -> Moment {
+    Moment(NOW.0 - seconds * SECOND)
 }
 
 #[test]
 fn launches_are_held_to_every_bound() {
-    type Change = fn(&mut Pool);
     // What is so, what the policy launches, what is launched, what caps the rest.
-    let table: [(&str, Change, &[(usize, u32)], usize, &[(&str, u32)]); 11] = [
+    let table: [(&str, Change, Launches<'_>, usize, Capped<'_>); 11] = [
         ("nothing", |_| {}, &[(0, 4)], 4, &[]),
         ("max", |pool| pool.settings.max = 5, &[(0, 4)], 2, &[("max", 2)]),
         ("max 0", |pool| pool.settings.max = 0, &[(0, u32::MAX)], 0, &[("max", u32::MAX)]),
-        ("cooldown", |pool| pool.learnt.last_launch = seconds(9), &[(0, 4), (1, 1)], 0, &[("cooldown-up", 5)]),
-        ("cooldown over", |pool| pool.learnt.last_launch = seconds(10), &[(0, 4)], 4, &[]),
+        ("cooldown", |pool| pool.learnt.last_launch = Some(ago(9)), &[(0, 4), (1, 1)], 0, &[("cooldown-up", 5)]),
+        ("cooldown over", |pool| pool.learnt.last_launch = Some(ago(10)), &[(0, 4)], 4, &[]),
         (
             "a clock set back",
             |pool| pool.learnt.last_launch = Some(Moment(NOW.0 + 1)),
@@ -126,7 +134,7 @@ fn launches_are_held_to_every_bound() {
 #[test]
 fn after_a_pause_one_launch_is_let_through() {
     let mut pool = Pool::new();
-    let before = seconds(61).unwrap();
+    let before = ago(61);
     (0..3).for_each(|id| pool.learnt.breaker.boot_failed(InstanceId(id), before));
     let plan = pool.plan(&[(0, 4)], &[]);
     assert_eq!((launched(&plan).len(), capped(&plan)), (1, vec![("pool-paused", 3)]));
@@ -145,7 +153,7 @@ fn a_throttled_pool_launches_nothing() {
 fn the_policy_says_how_many_and_the_host_which_type_does_it() {
     let (plain, gpu) = (wanted(1, ""), wanted(1, "gpu"));
     // What is needed, what the policy launches, what is launched.
-    let table: [(&[(usize, Wanted)], &[(usize, u32)], &[&str]); 6] = [
+    let table: [(Needs<'_>, Launches<'_>, &[&str]); 6] = [
         (&[(0, plain.clone())], &[(0, 1)], &["small"]),
         (&[(0, plain.clone())], &[(1, 1)], &["big"]),
         (&[(1, gpu.clone())], &[(0, 1)], &["big"]),
@@ -177,34 +185,28 @@ fn what_is_to_be_had_nowhere_is_not_launched() {
 
 #[test]
 fn drains_are_held_to_every_bound() {
-    type Change = fn(&mut Pool);
     fn use_first(pool: &mut Pool, idle_s: u64) {
-        pool.instances[0].worked_until = seconds(idle_s);
+        pool.instances[0].worked_until = Some(ago(idle_s));
         pool.demand.used.insert(InstanceId(1), BTreeSet::new());
     }
     // What is so, whether the first instance drains, what keeps it.
-    let table: [(&str, Change, bool, &[(&str, u32)]); 12] = [
+    let table: [(&str, Change, bool, Capped<'_>); 12] = [
         ("nothing", |_| {}, true, &[]),
         ("protected", |pool| pool.instances[0].instance.protected = true, false, &[("protected", 1)]),
         ("busy", |pool| pool.instances[0].running = 1, false, &[("busy", 1)]),
-        (
-            "young",
-            |pool| pool.instances[0].instance.requested_at = seconds(299).unwrap(),
-            false,
-            &[("minimum-life", 1)],
-        ),
-        ("old enough", |pool| pool.instances[0].instance.requested_at = seconds(300).unwrap(), true, &[]),
-        ("a launch", |pool| pool.learnt.last_launch = seconds(299), false, &[("cooldown-down", 1)]),
-        ("a drain", |pool| pool.learnt.last_drain = seconds(299), false, &[("cooldown-down", 1)]),
+        ("young", |pool| pool.instances[0].instance.requested_at = ago(299), false, &[("minimum-life", 1)]),
+        ("old enough", |pool| pool.instances[0].instance.requested_at = ago(300), true, &[]),
+        ("a launch", |pool| pool.learnt.last_launch = Some(ago(299)), false, &[("cooldown-down", 1)]),
+        ("a drain", |pool| pool.learnt.last_drain = Some(ago(299)), false, &[("cooldown-down", 1)]),
         (
             "long ago",
-            |pool| (pool.learnt.last_launch, pool.learnt.last_drain) = (seconds(300), seconds(300)),
+            |pool| (pool.learnt.last_launch, pool.learnt.last_drain) = (Some(ago(300)), Some(ago(300))),
             true,
             &[],
         ),
         ("wanted", |pool| use_first(pool, 599), false, &[("wanted", 1)]),
         ("wanted, and idle all the same", |pool| use_first(pool, 600), true, &[]),
-        ("boots", |pool| pool.instances[0].instance.state = booting(1, seconds(200).unwrap()), true, &[]),
+        ("boots", |pool| pool.instances[0].instance.state = booting(1, ago(200)), true, &[]),
         ("drains", |pool| pool.instances[0].instance.state = pool.view().drained(), false, &[("not-up", 1)]),
     ];
     for (name, change, drains, caps) in table {
@@ -268,10 +270,10 @@ prop_compose! {
         (pool.settings.max_cost_per_hour, pool.settings.max_cost_per_month) = (Some(Money(caps.0)), Some(Money(caps.1)));
         pool.settings.types[0].price = Price::try_from(price).unwrap();
         pool.spent = Money(spent);
-        (pool.learnt.last_launch, pool.learnt.last_drain) = (seconds(since.0), seconds(since.1));
+        (pool.learnt.last_launch, pool.learnt.last_drain) = (Some(ago(since.0)), Some(ago(since.1)));
         pool.instances = (1..=live).zip(ages).zip(running).map(|((id, age), running)| {
             let mut view = idle(instance(id, ready(id)));
-            view.instance.requested_at = seconds(age).unwrap();
+            view.instance.requested_at = ago(age);
             view.running = running;
             view
         }).collect();
@@ -311,7 +313,7 @@ proptest! {
 fn idle_is_counted_from_the_last_work_or_from_coming_up() {
     let view = |worked_until, running| InstanceView { worked_until, running, ..idle(instance(1, ready(1))) };
     assert_eq!(view(None, 0).idle(NOW), Duration::from_secs(10_000));
-    assert_eq!(view(seconds(7), 0).idle(NOW), Duration::from_secs(7));
-    assert_eq!(view(seconds(7), 1).idle(NOW), Duration::ZERO);
+    assert_eq!(view(Some(ago(7)), 0).idle(NOW), Duration::from_secs(7));
+    assert_eq!(view(Some(ago(7)), 1).idle(NOW), Duration::ZERO);
     assert_eq!(idle(instance(1, booting(1, Moment(0)))).idle(NOW), Duration::ZERO);
 }

@@ -7,5 +7,6 @@ mod clamps;
 mod cost;
 mod given;
 mod memory;
+mod model;
 mod reconcile;
 mod transition;

@@ -136,14 +136,16 @@ fn every_event_makes_of_every_state_of_an_instance_what_the_table_says() {
 }
 
 #[test]
-fn a_protected_instance_never_drains_but_for_the_provider() {
+fn a_protected_instance_drains_for_the_provider_only_and_ends_by_it_only() {
     for state in states() {
         let protected = Instance { protected: true, ..instance(state.clone()) };
         for why in [DrainReason::NotNeeded, DrainReason::Removed, DrainReason::Operator] {
             assert_eq!(transition(&protected, &drain(why), NOW), None);
         }
-        let ends = transition(&protected, &Event::FoundIdle, NOW).is_some();
-        assert_eq!(ends, matches!(state, State::Draining { why: DrainReason::SpotNotice, .. }), "{state:?}");
+        assert_eq!(transition(&protected, &Event::FoundIdle, NOW), None);
+        let drains = matches!(state, State::Booting { .. } | State::Ready { .. } | State::Draining { .. });
+        let noticed = matches!(state, State::Draining { why: DrainReason::SpotNotice, .. });
+        assert_eq!(transition(&protected, &drain(DrainReason::SpotNotice), NOW).is_some(), drains && !noticed);
     }
 }
 

@@ -9,4 +9,5 @@ mod given;
 mod memory;
 mod model;
 mod reconcile;
+mod stored;
 mod transition;

@@ -26,6 +26,7 @@ fn next_is_another_type_then_another_place_then_on_demand_then_nothing() {
     let mut asked = Vec::new();
     while let Some(choice) = choices(&memory, &settings, NOW).first() {
         asked.push(choice.clone());
+        assert!(asked.len() < 20, "asked again and again: {asked:?}");
         let words: Vec<&str> = choice.split(' ').collect();
         let lifecycle = if words[2] == "spot" { Lifecycle::Spot } else { Lifecycle::OnDemand };
         let launch = launch(words[0], words[1], lifecycle, &[]);

@@ -60,8 +60,7 @@ impl World {
         let settings = (0..pools).map(|index| pool(index, max)).collect::<Outcome<Vec<_>>>()?;
         let mut instances = vec![Vec::new(); settings.len()];
         let mut clients = Vec::new();
-        for id in 0..1_000 {
-            let index = id as usize % settings.len();
+        for (id, index) in (0..1_000).zip((0..settings.len()).cycle()) {
             let (view, client) = instance(id, &settings[index])?;
             instances[index].push(view);
             clients.push(client);

@@ -6,8 +6,9 @@
 //! a free slot or a booting instance covers, launches nothing; and it works from no instance at all.
 //!
 //! **The snapshot** has to hold as many heads of each queue as could be granted if all this room were there:
-//! [`room`] says how many slots that is beside the free ones. After a start the caller waits until its clients had the
-//! time to be heard of, as none of them has a free slot before.
+//! [`room`] says how many slots that is beside the free ones.
+//!
+//! **After a start** no client was heard of yet. For [`SETTLES`] those that were known before count as what they were.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
@@ -24,6 +25,9 @@ use crate::schedule::policies::Policies;
 use crate::schedule::snapshot::{ClientView, ServiceQueue, Shape, Snapshot};
 use crate::schedule::{Decision, ScheduleSettings, decide};
 use crate::{ClientName, ClientRecord, ClientState, JobId, ServiceName, WaitReason};
+
+/// How long after a start a client that was known before may take to be heard of.
+pub const SETTLES: Duration = Duration::from_secs(60);
 
 /// What an imagined decision says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -160,10 +164,13 @@ fn seat<'a>(snapshot: &mut Snapshot, pools: &'a [PoolView<'a>], now: Moment) -> 
             }
         }
     }
+    let settles = pools.iter().any(|pool| now.since(pool.started) < SETTLES);
     for client in &mut snapshot.clients {
         let can_return = matches!(seats.get(&client.record.name), Some(Seat::Coming { how: Coming::CanReturn, .. }));
-        if can_return && client.record.state == ClientState::Draining {
-            client.record.state = ClientState::Ready;
+        match client.record.state {
+            ClientState::Draining if can_return => client.record.state = ClientState::Ready,
+            ClientState::Joining if settles => client.record.state = ClientState::Ready,
+            _ => {}
         }
     }
     for (index, pool) in pools.iter().enumerate() {
@@ -232,10 +239,7 @@ fn take_in(
             }
             Seat::Coming { pool, instance, how } => {
                 imagined.pools[pool].used.entry(instance.id).or_default().insert(wanted());
-                if how == Coming::Boots {
-                    // One that is only asked for has its whole time before it.
-                    let asked = instance.requested_at.plus(pools[pool].settings.boot_timeout);
-                    let until = pools[pool].boots_until(instance).unwrap_or(asked);
+                if let (Coming::Boots, Some(until)) = (how, pools[pool].boots_until(instance)) {
                     let known = imagined.booting.entry(wanted()).or_insert(until);
                     *known = until.min(*known);
                 }

@@ -95,7 +95,7 @@ pub enum InstanceState {
         /// Why.
         why: EndReason,
     },
-    /// There is no such instance any more, or never was.
+    /// There is no such instance any more, or never was. Whoever commits this declares its client lost.
     Gone {
         /// Since when.
         since: Moment,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::breaker::PoolBreaker;
-use super::instance::{DrainReason, EndReason, Event, Instance, InstanceState as State};
+use super::instance::{DrainReason, EndReason, Event, Instance, InstanceState as State, RefusalKind};
 use super::memory::Memory;
 use super::moment::Moment;
 use super::settings::PoolSettings;
@@ -26,8 +26,8 @@ pub struct Learnt {
 
 impl Learnt {
     /// A row was made: it will be asked for.
-    pub fn requested(&mut self, instance: &Instance, now: Moment) {
-        self.last_launch = Some(now);
+    pub fn requested(&mut self, instance: &Instance) {
+        self.last_launch = Some(instance.requested_at);
         self.breaker.requested(instance.id);
     }
 
@@ -44,6 +44,9 @@ impl Learnt {
         if let Event::LaunchRefused(refusal) = event {
             self.memory.refused(&after.launch, refusal, settings, now);
             self.breaker.refused(id, refusal.kind, now);
+            // What is asked for instead need not wait as if something had come of it.
+            let is_elsewhere = matches!(refusal.kind, RefusalKind::NoCapacity | RefusalKind::Limit);
+            self.last_launch = self.last_launch.filter(|last| !is_elsewhere || *last != before.requested_at);
         }
         match (&before.state, &after.state) {
             (State::Requested { .. }, State::Booting { .. }) => {

@@ -5,8 +5,9 @@
 //! called back, then what was imagined for others, then a new one. A job goes to the clients that the fewest other shapes
 //! fit, so that a plain job leaves the special machine to those that need it.
 //!
-//! Costs O(clients × log + jobs + shapes × (clients + what could be launched)): what cannot take a shape once cannot take
-//! it later in the same call, so each shape goes through the lists once.
+//! Costs O(clients × log + jobs + shapes + groups × (clients + what could be launched)). Shapes of one size that fit the same
+//! kinds of clients are one group: what cannot take one of them once cannot take any of them later in the same call, so each
+//! group goes through the lists once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -154,9 +155,11 @@ struct Lists<'a> {
     open: Vec<usize>,
     closed: Vec<usize>,
     is_opened: Vec<bool>,
-    /// Of each shape, how far it went through both lists.
-    seen: Vec<(usize, usize)>,
     wanted: Vec<Wanted>,
+    /// Of each shape.
+    group: Vec<usize>,
+    /// Of each group, how far it went through both lists.
+    seen: Vec<(usize, usize)>,
 }
 
 impl<'a> Lists<'a> {
@@ -177,11 +180,14 @@ impl<'a> Lists<'a> {
         let wanted = |shape: &RoutingShape<'_>| {
             (shape.service.clone(), Shape { slots: shape.slots, requires: shape.requires.clone() })
         };
+        let wanted: Vec<Wanted> = input.shapes.iter().map(wanted).collect();
+        let group = groups(packing.pools, input, &wanted);
         Self {
             free: input.clients.iter().map(|client| client.free).collect(),
             is_opened: vec![false; seats.len()],
             seen: vec![(0, 0); input.shapes.len()],
-            wanted: input.shapes.iter().map(wanted).collect(),
+            wanted,
+            group,
             seats,
             open,
             closed,
@@ -190,7 +196,7 @@ impl<'a> Lists<'a> {
 
     /// The client of the next job of a shape.
     fn next(&mut self, packing: &Packing<'_>, input: &RoutingInput<'_>, shape: usize) -> Option<usize> {
-        let (mut open, mut closed) = self.seen[shape];
+        let (mut open, mut closed) = self.seen[self.group[shape]];
         while open < self.open.len() && !self.takes(packing, input, shape, self.open[open]) {
             open += 1;
         }
@@ -209,7 +215,7 @@ impl<'a> Lists<'a> {
                 packing.opened.borrow_mut().push(input.clients[*client].name.clone());
             }
         }
-        self.seen[shape] = (open, closed);
+        self.seen[self.group[shape]] = (open, closed);
         let client = *self.open.get(open)?;
         self.free[client] -= input.shapes[shape].slots.get();
         Some(client)
@@ -221,4 +227,22 @@ impl<'a> Lists<'a> {
             && asked.kinds.binary_search(&input.clients[client].kind).is_ok()
             && !self.seats[client].is_in_vain(packing.pools, &self.wanted[shape])
     }
+}
+
+/// Of each shape the first that is taken by the same clients.
+fn groups(pools: &[PoolView<'_>], input: &RoutingInput<'_>, wanted: &[Wanted]) -> Vec<usize> {
+    let is_in_vain = |wanted: &Wanted| {
+        let in_vain = |pool: &PoolView<'_>| {
+            pool.settings.types.iter().any(|of_type| pool.learnt.memory.is_in_vain(&of_type.name, wanted))
+        };
+        pools.iter().any(in_vain)
+    };
+    let mut known = HashMap::new();
+    let shapes = input.shapes.iter().zip(wanted).enumerate();
+    let group = |(index, (shape, wanted)): (usize, (&RoutingShape<'_>, &Wanted))| {
+        // Of what came up in vain, which types did is its own affair.
+        let alone = is_in_vain(wanted).then_some(index);
+        *known.entry((shape.kinds.clone(), shape.slots, alone)).or_insert(index)
+    };
+    shapes.map(group).collect()
 }

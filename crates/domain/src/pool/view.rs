@@ -86,13 +86,15 @@ impl PoolView<'_> {
         self.learnt.breaker.allows(now).map_or(room, |allowed| allowed.min(room))
     }
 
-    /// When a booting instance is given up; `None` for one that is not known to boot.
+    /// Until when an instance that was asked for may still come up; `None` for one that has, or is to end.
     #[must_use]
     pub fn boots_until(&self, instance: &Instance) -> Option<Moment> {
-        match instance.state {
-            State::Booting { since, .. } => Some(since.max(self.started).plus(self.settings.boot_timeout)),
-            _ => None,
-        }
+        let since = match instance.state {
+            State::Requested { .. } => instance.requested_at,
+            State::Booting { since, .. } => since,
+            _ => return None,
+        };
+        Some(since.max(self.started).plus(self.settings.boot_timeout))
     }
 
     /// What an instance that did not report yet is expected to offer; nothing once its type is no longer configured.
@@ -106,12 +108,8 @@ impl PoolView<'_> {
     #[must_use]
     pub fn coming(&self, instance: &Instance, now: Moment) -> Option<Coming> {
         match &instance.state {
-            State::Requested { .. } => Some(Coming::Boots),
-            State::Booting { .. } => {
-                self.boots_until(instance).is_some_and(|until| now < until).then_some(Coming::Boots)
-            }
             State::Draining { why: DrainReason::NotNeeded, .. } => Some(Coming::CanReturn),
-            _ => None,
+            _ => self.boots_until(instance).filter(|until| now < *until).map(|_| Coming::Boots),
         }
     }
 

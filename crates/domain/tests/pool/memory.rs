@@ -140,3 +140,22 @@ fn a_pool_learns_from_the_transitions_of_its_instances() {
     });
     assert!(learnt.breaker.pause().is_some(), "one that vanishes while it boots has failed to");
 }
+
+#[test]
+fn what_is_asked_for_instead_does_not_wait_for_the_cooldown() {
+    for (kind, waits) in [
+        (RefusalKind::NoCapacity, false),
+        (RefusalKind::Limit, false),
+        (RefusalKind::Throttled, true),
+        (RefusalKind::Denied, true),
+        (RefusalKind::Other, true),
+    ] {
+        let (mut learnt, settings) = (Learnt::default(), settings());
+        let call = domain::pool::instance::Call::Open { repeated: false };
+        let asked = instance(1, domain::pool::InstanceState::Requested { call });
+        learnt.requested(&asked);
+        let event = Event::LaunchRefused(refusal(kind));
+        learnt.happened(&settings, &asked, &event, &transition(&asked, &event, NOW).unwrap(), NOW);
+        assert_eq!(learnt.last_launch.is_some(), waits, "{kind:?}");
+    }
+}

@@ -34,6 +34,7 @@ struct GivenPool {
     learnt: Learnt,
     instances: Vec<InstanceView>,
     spent: Money,
+    started: Moment,
 }
 
 impl PoolScenario {
@@ -132,7 +133,7 @@ impl GivenPool {
             instances: self.instances.clone(),
             spent_this_month: self.spent,
             history: Vec::new(),
-            started: Moment(0),
+            started: self.started,
         }
     }
 }

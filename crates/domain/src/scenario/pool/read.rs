@@ -37,7 +37,8 @@ pub(super) fn pool(name: &str, mut fields: Fields<'_>) -> Result<GivenPool, Stri
         ..Learnt::default()
     };
     let spent = money(fields.take("spent", 0.0)?)?;
-    fields.end().map(|()| GivenPool { settings, learnt, instances: Vec::new(), spent })
+    let started = fields.duration("started")?.map(before).unwrap_or_default();
+    fields.end().map(|()| GivenPool { settings, learnt, instances: Vec::new(), spent, started })
 }
 
 pub(super) fn of_type(name: &str, mut fields: Fields<'_>) -> Result<TypeSettings, String> {
@@ -110,12 +111,17 @@ pub(super) fn instance(pool: &GivenPool, id: &str, mut fields: Fields<'_>) -> Re
     let declared = pool.settings.of_type(&name).map(|of_type| of_type.declared.clone()).unwrap_or_default();
     let used = fields.take("used", 0)?;
     let running = fields.take("running", used)?;
+    let is_heard = fields.take("heard", true)?;
     let record = ClientRecord {
         name: client,
         services: pool.settings.services.clone(),
         slots: fields.take("slots", declared.slots)?,
         labels: fields.take("labels", declared.labels)?,
-        state: if word == "draining" { ClientState::Draining } else { ClientState::Ready },
+        state: match word.as_str() {
+            "draining" => ClientState::Draining,
+            _ if is_heard => ClientState::Ready,
+            _ => ClientState::Joining,
+        },
     };
     let has_client = state.client().is_some();
     let client = has_client.then_some(ClientView { record, used, running, recent_failures: 0 });

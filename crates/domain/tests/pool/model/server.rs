@@ -262,7 +262,7 @@ impl World {
                     (None, Action::Launch(launch)) => {
                         let id = InstanceId(i64::try_from(self.rows.len()).unwrap() + 1);
                         let row = Instance::requested(id, self.settings[pool].name.clone(), launch, self.now());
-                        self.learnt[pool].requested(&row, row.requested_at);
+                        self.learnt[pool].requested(&row);
                         self.rows.insert(id, row);
                         self.calls.push_back(Call::Launch(id));
                         self.launches += 1;

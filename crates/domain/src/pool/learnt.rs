@@ -1,13 +1,16 @@
 //! All that a pool keeps beside its rows, and how it learns it from what happens to them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::breaker::PoolBreaker;
+use super::ids::InstanceId;
 use super::instance::{DrainReason, EndReason, Event, Instance, InstanceState as State, RefusalKind};
 use super::memory::Memory;
 use super::moment::Moment;
+use super::plan::Lessons;
 use super::settings::PoolSettings;
 
 /// What a pool has learnt from its launches. To be kept with the rows; without it nothing breaks, but mistakes are made
@@ -22,6 +25,8 @@ pub struct Learnt {
     pub last_launch: Option<Moment>,
     /// When something was last drained because it was not needed.
     pub last_drain: Option<Moment>,
+    /// See [`Lessons::passed_over`].
+    pub passed_over: BTreeMap<InstanceId, Moment>,
 }
 
 impl Learnt {
@@ -29,6 +34,14 @@ impl Learnt {
     pub fn requested(&mut self, instance: &Instance) {
         self.last_launch = Some(instance.requested_at);
         self.breaker.requested(instance.id);
+    }
+
+    /// A plan was made.
+    pub fn planned(&mut self, lessons: &Lessons) {
+        self.passed_over.clone_from(&lessons.passed_over);
+        for (launch, left) in &lessons.drained {
+            self.memory.left_behind(launch, left);
+        }
     }
 
     /// A transition happened.

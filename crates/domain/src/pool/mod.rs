@@ -4,7 +4,11 @@
 //! provider, the database or a clock: whoever calls loads, asks, commits the rows, acts, and feeds the outcome back as an
 //! event. The same input gives the same output.
 //!
-//! - [`settings`] is a pool as configured, [`instance`] a row, [`transition()`] the only authority on its states.
+//! - [`settings`] is a pool as configured, [`instance`] a row, [`transition()`] the only authority on its states,
+//! - [`learnt`] is what a pool keeps beside its rows: [`breaker`] whether it may launch, [`memory`] what of its types is known,
+//! - [`view`] is one instant of a pool; [`demand`] imagines what would run if there was room, `packing` where,
+//! - [`plan`](mod@plan) asks the scaling policy and holds its answer to all bounds, [`cap`] says what kept it back,
+//! - [`mod@reconcile`] holds rows against what the provider lists, [`waiting`] says it to those who wait, [`cost`] counts.
 
 pub mod breaker;
 pub mod cap;
@@ -34,7 +38,7 @@ pub use learnt::Learnt;
 pub use memory::Memory;
 pub use moment::Moment;
 pub use money::{Money, Price};
-pub use plan::{Action, Plan, Question, plan, question, wind_down};
+pub use plan::{Action, Lessons, Plan, Question, plan, question, wind_down};
 pub use reconcile::{Listed, Reconciled, Sightings, Survey, Tag, reconcile};
 pub use settings::{Lifecycle, Offer, PoolSettings, TypeSettings};
 pub use transition::transition;

@@ -5,7 +5,7 @@
 //! it looks again. Ends are planned of what drains and is idle only, and nothing here depends on a policy's answer but
 //! launches and drains.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -40,6 +40,17 @@ pub struct Plan {
     pub breaches: Vec<ScalingBreach>,
     /// For people: the policy's reason and what capped it.
     pub reason: String,
+    /// For [`super::Learnt::planned`].
+    pub lessons: Lessons,
+}
+
+/// What a pool learns from its own plan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lessons {
+    /// Instances without work to which the imagined decisions keep giving jobs, and since when: something keeps it away.
+    pub passed_over: BTreeMap<InstanceId, Moment>,
+    /// What drains, as what it was launched, and what of that it never did although it waits.
+    pub drained: Vec<(Launch, BTreeSet<Wanted>)>,
 }
 
 /// One thing to be done.
@@ -55,8 +66,6 @@ pub enum Action {
         instance: InstanceId,
         /// Why.
         why: DrainReason,
-        /// What it was launched for and never did, although it waits: for [`super::Memory::left_behind`].
-        left: BTreeSet<Wanted>,
     },
     /// It is wanted again.
     Undrain(InstanceId),
@@ -73,7 +82,7 @@ impl Action {
         Some(match self {
             Self::Launch(_) => return None,
             Self::GiveUp(instance) => (*instance, Event::BootTimedOut),
-            Self::Drain { instance, why, .. } => (*instance, Event::Drain { why: *why, deadline: None }),
+            Self::Drain { instance, why } => (*instance, Event::Drain { why: *why, deadline: None }),
             Self::Undrain(instance) => (*instance, Event::Undrain),
             Self::Terminate(instance) => (*instance, Event::FoundIdle),
             Self::EndBusy(instance) => (*instance, Event::DeadlinePassed),
@@ -143,9 +152,13 @@ pub fn plan(
     let launches = Launching::new(pool, demand, now).all(&wanted, &mut caps);
     let launched = !launches.is_empty();
     actions.extend(launches.into_iter().map(Action::Launch));
-    for instance in drained(pool, answer) {
-        match drain(pool, demand, instance, launched, now) {
-            Ok(action) => actions.push(action),
+    let mut lessons = Lessons { passed_over: passed_over(pool, demand, now), drained: Vec::new() };
+    for view in drained(pool, answer) {
+        match drain(pool, demand, &lessons, view, launched, now) {
+            Ok(why) => {
+                actions.push(Action::Drain { instance: view.instance.id, why });
+                lessons.drained.push((view.instance.launch.clone(), left(demand, view)));
+            }
             Err(cap) => caps.add(cap, 1),
         }
     }
@@ -154,7 +167,7 @@ pub fn plan(
         // Writing to a string does not fail.
         let _written = write!(reason, "; {count} not done: {by}");
     }
-    Plan { actions, capped: caps.0, breaches: check(&question.input, answer), reason }
+    Plan { actions, capped: caps.0, breaches: check(&question.input, answer), reason, lessons }
 }
 
 /// What is to be done about the instances of a pool that is no longer configured: what is up drains, then ends.
@@ -162,8 +175,7 @@ pub fn plan(
 pub fn wind_down(instances: &[InstanceView], now: Moment) -> Vec<Action> {
     let action = |view: &InstanceView| {
         let is_up = matches!(view.instance.state, State::Booting { .. } | State::Ready { .. });
-        let (instance, why) = (view.instance.id, DrainReason::Removed);
-        let drain = Action::Drain { instance, why, left: BTreeSet::new() };
+        let drain = Action::Drain { instance: view.instance.id, why: DrainReason::Removed };
         if is_up && !view.instance.protected { Some(drain) } else { end(view, now) }
     };
     instances.iter().filter_map(action).collect()
@@ -208,10 +220,11 @@ fn drained<'a>(pool: &'a PoolView<'_>, answer: &ScalingAnswer) -> Vec<&'a Instan
 fn drain(
     pool: &PoolView<'_>,
     demand: &PoolDemand,
+    lessons: &Lessons,
     view: &InstanceView,
     launched: bool,
     now: Moment,
-) -> Result<Action, Cap> {
+) -> Result<DrainReason, Cap> {
     let (settings, instance) = (pool.settings, &view.instance);
     if !matches!(instance.state, State::Booting { .. } | State::Ready { .. }) {
         return Err(Cap::NotUp);
@@ -232,16 +245,26 @@ fn drain(
     if let Some(since) = last.filter(|since| *since < cooldown) {
         return Err(Cap::CooldownDown { since, cooldown });
     }
-    let Some(used) = demand.used.get(&instance.id) else {
-        return Ok(Action::Drain { instance: instance.id, why: DrainReason::NotNeeded, left: BTreeSet::new() });
-    };
-    // Jobs that wait fit on it. If it has been idle for so long all the same, it is not going to get them.
-    if view.idle(now) < settings.idle {
-        return Err(Cap::Wanted);
+    if !demand.used.contains_key(&instance.id) {
+        return Ok(DrainReason::NotNeeded);
     }
-    let left = match view.worked_until {
-        None => used.intersection(&instance.launch.shapes).cloned().collect(),
-        Some(_) => BTreeSet::new(),
-    };
-    Ok(Action::Drain { instance: instance.id, why: DrainReason::NotUsed, left })
+    // Jobs that wait fit on it. If it did not get them for so long, it is not going to.
+    let passed_over = lessons.passed_over.get(&instance.id);
+    let is_in_vain = passed_over.is_some_and(|since| now.since(*since) >= settings.idle);
+    if is_in_vain { Ok(DrainReason::NotUsed) } else { Err(Cap::Wanted) }
+}
+
+fn passed_over(pool: &PoolView<'_>, demand: &PoolDemand, now: Moment) -> BTreeMap<InstanceId, Moment> {
+    let is_idle = |view: &&InstanceView| matches!(view.instance.state, State::Ready { .. }) && view.running == 0;
+    let idle = pool.instances.iter().filter(is_idle).map(|view| view.instance.id);
+    let passed_over = idle.filter(|instance| demand.used.contains_key(instance));
+    passed_over.map(|id| (id, pool.learnt.passed_over.get(&id).copied().unwrap_or(now))).collect()
+}
+
+/// What an instance was launched for, never did, and would get in imagination.
+fn left(demand: &PoolDemand, view: &InstanceView) -> BTreeSet<Wanted> {
+    match (view.worked_until, demand.used.get(&view.instance.id)) {
+        (None, Some(used)) => used.intersection(&view.instance.launch.shapes).cloned().collect(),
+        _ => BTreeSet::new(),
+    }
 }

@@ -21,7 +21,7 @@ pub fn reasons(pools: &[PoolView<'_>], imagined: &Imagined, now: Moment) -> BTre
         let could_fit = |pool: &PoolView<'_>| fits(pool, &wanted.0, &wanted.1);
         let of_pools = pools.iter().zip(&imagined.pools);
         let bounds = of_pools.filter_map(|(pool, demand)| Some((pool, bound(pool, &demand.needs, wanted, now)?)));
-        let told: Vec<(u8, WaitReason)> = bounds.filter_map(|(pool, cap)| told(pool, cap, now)).collect();
+        let told: Vec<((u8, u64), WaitReason)> = bounds.filter_map(|(pool, cap)| told(pool, cap, now)).collect();
         // What is over soonest counts, where pools differ.
         if let Some((_, reason)) = told.into_iter().min_by_key(|(rank, _)| *rank) {
             reasons.insert(wanted.clone(), reason);
@@ -52,24 +52,27 @@ pub fn better(dispatch: WaitReason, pool: Option<&WaitReason>) -> WaitReason {
 }
 
 /// A reason of a pool for people, and how soon it may be over; nothing where it is as full as it may be.
-fn told(pool: &PoolView<'_>, cap: Cap, now: Moment) -> Option<(u8, WaitReason)> {
+fn told(pool: &PoolView<'_>, cap: Cap, now: Moment) -> Option<((u8, u64), WaitReason)> {
     let name = || pool.settings.name.clone();
     let refused = || {
         let refusal = pool.learnt.memory.refusal().map_or(NO_CAPACITY, |refusal| refusal.code.as_str());
         WaitReason::CloudRefused { refusal: refusal.to_owned() }
     };
     match cap {
-        Cap::Throttled { .. } => Some((0, refused())),
-        Cap::NoCapacity => Some((1, refused())),
+        Cap::Throttled { .. } => Some(((0, 0), refused())),
+        Cap::NoCapacity => Some(((1, 0), refused())),
         Cap::Paused(pause) => {
             let seconds = pause.until.map(|until| until.since(now).as_secs());
-            Some((2, WaitReason::PoolPaused { pool: name(), cause: pause.cause.as_str().to_owned(), seconds }))
+            Some((
+                (2, seconds.unwrap_or(u64::MAX)),
+                WaitReason::PoolPaused { pool: name(), cause: pause.cause.as_str().to_owned(), seconds },
+            ))
         }
         Cap::Cost { price, left } => {
             let (price_millionths, left_millionths) = (price.0, left.0);
-            Some((3, WaitReason::CostCap { pool: name(), price_millionths, left_millionths }))
+            Some(((3, 0), WaitReason::CostCap { pool: name(), price_millionths, left_millionths }))
         }
-        Cap::DoesNotFit => Some((4, WaitReason::LaunchedButDoesNotFit)),
+        Cap::DoesNotFit => Some(((4, 0), WaitReason::LaunchedButDoesNotFit)),
         Cap::Max { .. }
         | Cap::CooldownUp { .. }
         | Cap::CooldownDown { .. }

@@ -185,12 +185,12 @@ fn what_is_to_be_had_nowhere_is_not_launched() {
 
 #[test]
 fn drains_are_held_to_every_bound() {
-    fn use_first(pool: &mut Pool, idle_s: u64) {
-        pool.instances[0].worked_until = Some(ago(idle_s));
+    fn use_first(pool: &mut Pool, passed_over_s: Option<u64>) {
+        pool.learnt.passed_over.extend(passed_over_s.map(|seconds| (InstanceId(1), ago(seconds))));
         pool.demand.used.insert(InstanceId(1), BTreeSet::new());
     }
     // What is so, whether the first instance drains, what keeps it.
-    let table: [(&str, Change, bool, Capped<'_>); 12] = [
+    let table: [(&str, Change, bool, Capped<'_>); 13] = [
         ("nothing", |_| {}, true, &[]),
         ("protected", |pool| pool.instances[0].instance.protected = true, false, &[("protected", 1)]),
         ("busy", |pool| pool.instances[0].running = 1, false, &[("busy", 1)]),
@@ -204,8 +204,9 @@ fn drains_are_held_to_every_bound() {
             true,
             &[],
         ),
-        ("wanted", |pool| use_first(pool, 599), false, &[("wanted", 1)]),
-        ("wanted, and idle all the same", |pool| use_first(pool, 600), true, &[]),
+        ("wanted", |pool| use_first(pool, None), false, &[("wanted", 1)]),
+        ("wanted for long", |pool| use_first(pool, Some(599)), false, &[("wanted", 1)]),
+        ("wanted for too long", |pool| use_first(pool, Some(600)), true, &[]),
         ("boots", |pool| pool.instances[0].instance.state = booting(1, ago(200)), true, &[]),
         ("drains", |pool| pool.instances[0].instance.state = pool.view().drained(), false, &[("not-up", 1)]),
     ];
@@ -229,6 +230,21 @@ impl Drained for PoolView<'_> {
         let event = domain::pool::Event::Drain { why, deadline: None };
         domain::pool::transition(&self.instances[0].instance, &event, NOW).unwrap().state
     }
+}
+
+#[test]
+fn an_instance_is_passed_over_since_it_first_was_until_it_works() {
+    let mut pool = Pool::new();
+    for (first, second) in [(1, 2), (2, 3)] {
+        pool.demand.used = [first, second].map(|id| (InstanceId(id), BTreeSet::new())).into();
+        let lessons = pool.plan(&[], &[]).lessons;
+        assert_eq!(lessons.passed_over.keys().map(|id| id.0).collect::<Vec<_>>(), [first, second]);
+        pool.learnt.planned(&lessons);
+        // What was passed over before stays so from when it was.
+        pool.learnt.passed_over.values_mut().for_each(|since| *since = ago(50));
+    }
+    pool.instances[2].running = 1;
+    assert_eq!(pool.plan(&[], &[]).lessons.passed_over, [(InstanceId(2), ago(50))].into());
 }
 
 #[test]

@@ -34,6 +34,12 @@ fn write_pool(text: &mut String, view: &PoolView<'_>, demand: &PoolDemand, plan:
         writeln!(text, "  unmet {jobs}: {}: {by}", by.code())?;
     }
     plan.actions.iter().try_for_each(|action| write_action(text, action))?;
+    for (launch, wanted) in
+        plan.lessons.drained.iter().flat_map(|(launch, left)| left.iter().map(move |wanted| (launch, wanted)))
+    {
+        write_wanted(text, &format!("  {} came up in vain for", launch.of_type), wanted)?;
+        writeln!(text)?;
+    }
     writeln!(text, "  because {}", plan.reason)?;
     for Capped { by, count } in &plan.capped {
         writeln!(text, "  capped {count}: {}: {by}", by.code())?;
@@ -52,11 +58,7 @@ fn write_action(text: &mut String, action: &Action) -> fmt::Result {
             writeln!(text)
         }
         Action::GiveUp(instance) => writeln!(text, "  give up {instance}"),
-        Action::Drain { instance, why, left } => {
-            write!(text, "  drain {instance}: {why}")?;
-            left.iter().try_for_each(|wanted| write_wanted(text, ", left", wanted))?;
-            writeln!(text)
-        }
+        Action::Drain { instance, why } => writeln!(text, "  drain {instance}: {why}"),
         Action::Undrain(instance) => writeln!(text, "  undrain {instance}"),
         Action::Terminate(instance) => writeln!(text, "  terminate {instance}"),
         Action::EndBusy(instance) => writeln!(text, "  end {instance} with its work"),

@@ -97,7 +97,7 @@ pub(super) fn paused(pool: &mut GivenPool, cause: &str, mut fields: Fields<'_>) 
     fields.end()
 }
 
-pub(super) fn instance(pool: &GivenPool, id: &str, mut fields: Fields<'_>) -> Result<Given, String> {
+pub(super) fn instance(pool: &mut GivenPool, id: &str, mut fields: Fields<'_>) -> Result<Given, String> {
     let name: TypeName = fields.optional("type")?.ok_or("an instance needs a type")?;
     let launch = launch(pool, name.as_str(), &mut fields)?;
     let age = fields.duration("age")?.unwrap_or_default();
@@ -108,6 +108,8 @@ pub(super) fn instance(pool: &GivenPool, id: &str, mut fields: Fields<'_>) -> Re
     let mut instance =
         Instance::requested(InstanceId(parsed(id, "instance")?), pool.settings.name.clone(), launch, before(age));
     instance.protected = fields.take("protected", false)?;
+    let passed_over = fields.duration("passed_over")?.map(|ago| (instance.id, before(ago)));
+    pool.learnt.passed_over.extend(passed_over);
     let declared = pool.settings.of_type(&name).map(|of_type| of_type.declared.clone()).unwrap_or_default();
     let used = fields.take("used", 0)?;
     let running = fields.take("running", used)?;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use domain::JobId;
 use domain::pool::instance::{DrainReason, Event, RefusalKind};
-use domain::pool::{InstanceId, Lifecycle, PoolSettings};
+use domain::pool::{InstanceId, Lifecycle, Money, PoolSettings};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -84,10 +84,13 @@ fn pools() -> Vec<PoolSettings> {
         let settings = PoolSettings::new(name.parse().unwrap(), services, types, places);
         PoolSettings { max, lifecycle: Lifecycle::Spot, ..settings }
     };
-    vec![
+    let mut pools = vec![
         pool("near", &["example"], vec![of_type("small", 0.1, 2, ""), of_type("other", 0.1, 2, "")], 3),
         pool("far", &["example", "other"], vec![of_type("plain", 0.2, 4, ""), of_type("gpu", 0.5, 2, "gpu")], 2),
-    ]
+    ];
+    // For two of its three.
+    pools[0].max_cost_per_hour = Some(Money(250_000));
+    pools
 }
 
 fn run(world: &mut World, step: &Step) {
@@ -153,6 +156,9 @@ fn check(world: &World) {
     for settings in &world.settings {
         let live = world.live().filter(|row| row.pool == settings.name).count();
         assert!(live <= settings.max as usize, "{} has {live}", settings.name);
+        let rows = world.live().filter(|row| row.pool == settings.name);
+        let cost: Money = rows.map(|row| row.launch.price.per_hour()).sum();
+        assert!(settings.max_cost_per_hour.is_none_or(|cap| cost <= cap), "{} costs {cost}", settings.name);
     }
     let (strangers, ours): (Vec<_>, Vec<_>) = world.cloud.machines.iter().partition(|machine| !Cloud::is_ours(machine));
     assert!(strangers.iter().all(|machine| machine.ended_at.is_none()), "a stranger's machine has ended");

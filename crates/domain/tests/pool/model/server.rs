@@ -252,11 +252,8 @@ impl World {
     /// Commits what was planned, however long ago.
     pub fn apply(&mut self) {
         for (pool, plan) in std::mem::take(&mut self.plans) {
+            self.learnt[pool].planned(&plan.lessons);
             for action in plan.actions {
-                if let Action::Drain { instance, left, .. } = &action {
-                    let launch = self.rows[instance].launch.clone();
-                    self.learnt[pool].memory.left_behind(&launch, left);
-                }
                 match (action.event(), action) {
                     (Some((id, event)), _) => self.commit(id, &event),
                     (None, Action::Launch(launch)) => {

@@ -33,6 +33,7 @@ enum Step {
     ListIsEmpty(u64),
     Full(usize, usize),
     Vanish(usize),
+    Cut(usize, u64),
     SpotNotice(usize),
     Operator { instance: usize, what: usize },
 }
@@ -71,6 +72,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (1_u64..700).prop_map(Step::ListIsEmpty),
         1 => (0_usize..3, 0_usize..2).prop_map(|(of_type, place)| Step::Full(of_type, place)),
         1 => any::<usize>().prop_map(Step::Vanish),
+        1 => (any::<usize>(), 1_u64..900).prop_map(|(machine, seconds)| Step::Cut(machine, seconds)),
         1 => any::<usize>().prop_map(Step::SpotNotice),
         2 => (any::<usize>(), 0_usize..4).prop_map(|(instance, what)| Step::Operator { instance, what }),
     ]
@@ -125,6 +127,13 @@ fn run(world: &mut World, step: &Step) {
             let time = world.time;
             pick(world.cloud.machines.iter_mut().filter(|machine| Cloud::is_ours(machine)).collect(), *index)
                 .map(|machine| machine.ended_at.get_or_insert(time));
+        }
+        Step::Cut(index, seconds) => {
+            let until = world.time + seconds * SECOND;
+            let machines = world.cloud.machines.iter_mut().filter(|machine| Cloud::is_ours(machine)).collect();
+            if let Some(machine) = pick(machines, *index) {
+                machine.cut_until = until;
+            }
         }
         Step::SpotNotice(index) => {
             let doomed = world.time + 120 * SECOND;

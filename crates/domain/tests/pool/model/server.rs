@@ -188,7 +188,7 @@ impl World {
         let machine = self.machine_of(&name);
         let state = match row.state {
             InstanceState::Draining { .. } => ClientState::Draining,
-            _ if machine.ended_at.is_some() => ClientState::Suspect,
+            _ if machine.ended_at.is_some() || self.time < machine.cut_until => ClientState::Suspect,
             _ => ClientState::Ready,
         };
         let used = self.on(&name).map(|job| job.shape.slots.get()).sum();
@@ -277,9 +277,16 @@ impl World {
                 let heard = self.launch(id);
                 self.commit(id, &heard);
             }
-            Some(Call::Terminate(provider)) => self.cloud.terminate(&provider, self.time),
+            Some(Call::Terminate(provider)) => self.terminate(&provider),
             None => {}
         }
+    }
+
+    fn terminate(&mut self, provider: &ProviderId) {
+        let machine = self.cloud.machines.iter().find(|machine| machine.provider == *provider).unwrap();
+        let assigned = self.jobs.iter().filter(|(_, job)| job.on.as_ref() == Some(&machine.client));
+        let assigned = assigned.map(|(id, _)| *id).collect();
+        self.cloud.terminate(provider, &assigned, self.time);
     }
 
     fn launch(&mut self, id: InstanceId) -> Event {
@@ -296,16 +303,18 @@ impl World {
         let row_of = |machine: &Machine| machine.tag.as_ref().and_then(|tag| self.rows.get(&tag.instance));
         let is_live =
             |machine: &Machine| row_of(machine).is_some_and(|row| row.state.provider() == Some(&machine.provider));
-        let talks = self.cloud.machines.iter().filter(alive).filter(|machine| machine.registered && is_live(machine));
+        let talks = |machine: &&Machine| machine.registered && machine.cut_until <= self.time && is_live(machine);
+        let talks = self.cloud.machines.iter().filter(alive).filter(talks);
         let heard = talks.map(|machine| machine.tag.as_ref().unwrap().instance).collect();
         let works =
             self.cloud.machines.iter().filter(alive).filter(|machine| !machine.work.is_empty() && !is_live(machine));
-        let working = works.map(|machine| machine.provider.clone()).collect();
+        let working: BTreeSet<ProviderId> = works.map(|machine| machine.provider.clone()).collect();
         let rows: Vec<&Instance> = self.live().collect();
         let not_found_after = Duration::from_secs(300);
         let survey =
             Survey { ours: &ours, rows: &rows, heard: &heard, working: &working, listed: &listed, not_found_after };
         let found = reconcile(survey, &self.sightings, self.now());
+        assert!(found.terminate.iter().all(|provider| !working.contains(provider)), "an orphan works: {found:?}");
         self.sightings = found.sightings;
         for (id, event) in found.events {
             self.commit(id, &event);
@@ -324,7 +333,7 @@ impl World {
                 Call::Launch(id) if made >> (bit % 32) & 1 == 1 => {
                     self.launch(id);
                 }
-                Call::Terminate(provider) if made >> (bit % 32) & 1 == 1 => self.cloud.terminate(&provider, self.time),
+                Call::Terminate(provider) if made >> (bit % 32) & 1 == 1 => self.terminate(&provider),
                 _ => {}
             }
         }
@@ -347,16 +356,17 @@ impl World {
             if machine.doomed_at.is_some_and(|doomed| doomed <= self.time) {
                 machine.ended_at.get_or_insert(self.time);
             }
-            match machine.ended_at {
-                None => self.live_on(index),
-                Some(ended) => {
-                    machine.work.clear();
-                    let client = machine.client.clone();
-                    if ended + GRACE <= self.time {
-                        let lost = self.jobs.values_mut().filter(|job| job.on.as_ref() == Some(&client));
-                        lost.for_each(|job| job.on = None);
-                    }
-                }
+            if machine.ended_at.is_some() {
+                machine.work.clear();
+            } else if machine.cut_until <= self.time {
+                machine.silent_since = self.time;
+                self.live_on(index);
+                continue;
+            }
+            if machine.silent_since + GRACE <= self.time {
+                let client = machine.client.clone();
+                let lost = self.jobs.values_mut().filter(|job| job.on.as_ref() == Some(&client));
+                lost.for_each(|job| job.on = None);
             }
         }
     }

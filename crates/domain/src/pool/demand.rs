@@ -84,7 +84,8 @@ pub fn room(pools: &[PoolView<'_>], now: Moment) -> BTreeMap<ServiceName, u32> {
     let mut slots = BTreeMap::new();
     for pool in pools {
         let coming = pool.instances.iter().filter(|view| pool.coming(&view.instance, now).is_some());
-        let coming: u32 = coming.filter_map(|view| pool.expected(&view.instance)).map(|offer| offer.slots).sum();
+        let coming = coming.filter_map(|view| pool.expected(&view.instance)).map(|offer| offer.slots);
+        let coming = coming.fold(0_u32, u32::saturating_add);
         let types = pool.settings.types.iter();
         let largest = types.map(|of_type| pool.learnt.memory.offer(of_type).slots).max().unwrap_or(0);
         for service in &pool.settings.services {

@@ -5,6 +5,7 @@
 mod breaker;
 mod clamps;
 mod cost;
+mod demand;
 mod given;
 mod memory;
 mod model;

@@ -231,3 +231,32 @@ proptest! {
         settle(&mut world);
     }
 }
+
+/// Why the transaction that ends an instance has to look itself: between a plan and its turn everything may have changed.
+#[test]
+fn a_plan_that_comes_late_ends_nothing_that_has_work_by_now() {
+    let mut world = World::new(pools());
+    let job = |world: &mut World| {
+        run(world, &Step::Arrive { user: 1, shape: 3, jobs: 1 });
+        for step in [Step::Plan, Step::Apply, Step::Call, Step::Pass(60), Step::Dispatch] {
+            run(world, &step);
+        }
+    };
+    let operator = |what| Step::Operator { instance: 0, what };
+    job(&mut world);
+    run(&mut world, &Step::Pass(60));
+    assert_eq!(left(&world), 0, "it came up and did its job");
+    run(&mut world, &operator(0));
+    run(&mut world, &Step::Plan);
+    let stale = world.take_plans();
+    run(&mut world, &operator(1));
+    job(&mut world);
+    run(&mut world, &operator(0));
+    world.put_plans(stale);
+    run(&mut world, &Step::Apply);
+    run(&mut world, &Step::Call);
+    check(&world);
+    assert_eq!((left(&world), alive(&world)), (1, 1), "the job is on it");
+    run(&mut world, &Step::Pass(60));
+    assert_eq!(left(&world), 0, "and ends well");
+}

@@ -249,9 +249,18 @@ impl World {
         }
     }
 
+    /// What was planned and not committed.
+    pub fn take_plans(&mut self) -> Vec<(usize, Plan)> {
+        std::mem::take(&mut self.plans)
+    }
+
+    pub fn put_plans(&mut self, plans: Vec<(usize, Plan)>) {
+        self.plans = plans;
+    }
+
     /// Commits what was planned, however long ago.
     pub fn apply(&mut self) {
-        for (pool, plan) in std::mem::take(&mut self.plans) {
+        for (pool, plan) in self.take_plans() {
             self.learnt[pool].planned(&plan.lessons);
             for action in plan.actions {
                 match (action.event(), action) {

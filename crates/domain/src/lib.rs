@@ -16,6 +16,7 @@ pub mod job;
 pub mod labels;
 pub mod limits;
 pub mod policy;
+pub mod pool;
 pub mod reason;
 pub mod retry;
 pub mod scenario;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pool::{Money, PoolName};
+
 /// Why jobs of one (service, user, shape) were left waiting by the last decision, with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "kebab-case")]
@@ -54,9 +56,63 @@ pub enum WaitReason {
         /// One line of at most 200 bytes.
         text: String,
     },
+    /// An instance that fits is on its way.
+    InstanceBooting {
+        /// Whole seconds until it is given up if nothing was heard of it.
+        seconds: u64,
+    },
+    /// The provider does not launch what is needed.
+    CloudRefused {
+        /// Its own code.
+        refusal: String,
+    },
+    /// Instances came up for such jobs, and do not take them.
+    LaunchedButDoesNotFit,
+    /// The pool that could launch something for it launches nothing.
+    PoolPaused {
+        /// Which.
+        pool: PoolName,
+        /// See [`crate::pool::breaker::PauseCause::as_str`].
+        cause: String,
+        /// Whole seconds until it tries a single launch, 0 while it does; `None` until an operator resumes it.
+        seconds: Option<u64>,
+    },
+    /// What is needed costs more than the pool may spend.
+    CostCap {
+        /// Which pool.
+        pool: PoolName,
+        /// What it costs an hour, in millionths of the currency of the prices.
+        price_millionths: u64,
+        /// What the caps leave an hour, in the same.
+        left_millionths: u64,
+    },
 }
 
 impl WaitReason {
+    /// Whether one more client would help, as far as it says.
+    #[must_use]
+    pub fn is_lack_of_clients(&self) -> bool {
+        match self {
+            Self::NoFreeSlot { .. }
+            | Self::NoMatchingClient
+            | Self::NoClientConfigured
+            | Self::ClientStarting
+            | Self::ClientQuarantined
+            | Self::ClientDraining => true,
+            Self::UserLimit { .. }
+            | Self::ServiceLimit { .. }
+            | Self::ServiceRemoved
+            | Self::ReservedFor { .. }
+            | Self::RetryBackoff { .. }
+            | Self::PolicyHeld { .. }
+            | Self::InstanceBooting { .. }
+            | Self::CloudRefused { .. }
+            | Self::LaunchedButDoesNotFit
+            | Self::PoolPaused { .. }
+            | Self::CostCap { .. } => false,
+        }
+    }
+
     /// The stable word of this reason.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -73,6 +129,11 @@ impl WaitReason {
             Self::ReservedFor { .. } => "reserved-for",
             Self::RetryBackoff { .. } => "retry-backoff",
             Self::PolicyHeld { .. } => "policy-held",
+            Self::InstanceBooting { .. } => "instance-booting",
+            Self::CloudRefused { .. } => "cloud-refused",
+            Self::LaunchedButDoesNotFit => "launched-but-does-not-fit",
+            Self::PoolPaused { .. } => "pool-paused",
+            Self::CostCap { .. } => "cost-cap",
         }
     }
 }
@@ -108,6 +169,27 @@ impl fmt::Display for WaitReason {
                 write!(f, "it was lost with its clients before and rests for {seconds} s more")
             }
             Self::PolicyHeld { text } => f.write_str(text),
+            Self::InstanceBooting { seconds } => {
+                write!(
+                    f,
+                    "an instance that fits is on its way, and is given up in {seconds} s if nothing is heard of it"
+                )
+            }
+            Self::CloudRefused { refusal } => write!(f, "the provider does not launch what it needs: {refusal}"),
+            Self::LaunchedButDoesNotFit => f.write_str("instances came up for such jobs and do not take them"),
+            Self::PoolPaused { pool, cause, seconds: Some(0) } => {
+                write!(f, "pool {pool} tries a single launch after a pause: {cause}")
+            }
+            Self::PoolPaused { pool, cause, seconds: Some(seconds) } => {
+                write!(f, "pool {pool} launches nothing for {seconds} s: {cause}")
+            }
+            Self::PoolPaused { pool, cause, seconds: None } => {
+                write!(f, "pool {pool} launches nothing until it is resumed: {cause}")
+            }
+            Self::CostCap { pool, price_millionths, left_millionths } => {
+                let (price, left) = (Money(*price_millionths), Money(*left_millionths));
+                write!(f, "an instance for it costs {price} an hour, and the caps of pool {pool} leave {left}")
+            }
         }
     }
 }

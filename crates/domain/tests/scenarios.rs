@@ -7,7 +7,7 @@ mod scenario;
 use std::path::{Path, PathBuf};
 
 use domain::policy::NativeError;
-use domain::scenario::{MARK, ScalingScenario, Scenario, print, print_scaling, shipped, shipped_scaling};
+use domain::scenario::{MARK, PoolScenario, ScalingScenario, Scenario, print, print_scaling, shipped, shipped_scaling};
 use domain::schedule::decide;
 
 #[test]
@@ -29,6 +29,17 @@ fn every_pool_is_scaled_as_its_file_says() {
         let scenario = ScalingScenario::parse(text).map_err(|error| error.to_string())?;
         let policy = scenario.native().map_err(|error| error.to_string())?;
         Ok((print_scaling(&scenario.input, &policy.scale(&scenario.input)), scenario.expected))
+    });
+}
+
+#[test]
+fn every_plan_for_pools_is_as_its_file_says() {
+    let files = files("pool");
+    assert!(files.len() >= 30, "scenarios are missing: {files:?}");
+    all_as_expected(&files, |text| {
+        let scenario = PoolScenario::parse(text).map_err(|error| error.to_string())?;
+        let decided = scenario.decide().map_err(|error| error.to_string())?;
+        Ok((decided, scenario.expected))
     });
 }
 

@@ -4,11 +4,13 @@
 //! anything. Both the native policies and their components are held to the same text. The language is described in
 //! tests/scenarios/README.md. Must not know files: whoever calls has the text.
 
+mod pool;
 mod print;
 mod read;
 mod scaling;
 mod shipped;
 
+pub use pool::PoolScenario;
 pub use print::print;
 pub use scaling::{ScalingScenario, print_scaling};
 pub use shipped::{shipped, shipped_scaling};

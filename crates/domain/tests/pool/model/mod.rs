@@ -219,7 +219,7 @@ fn alive(world: &World) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn in_every_order_of_events_no_bound_breaks_and_it_returns_to_zero(steps in vec(any_step(), 0..150)) {

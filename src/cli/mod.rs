@@ -85,6 +85,9 @@ pub enum Command {
     /// Started by a client for itself.
     #[command(hide = true)]
     Keep,
+    /// Started by a client for itself.
+    #[command(hide = true)]
+    Probe(modes::Probe),
 }
 
 impl Cli {
@@ -113,6 +116,7 @@ impl Cli {
             Command::Restore(restore) => restore.run(&Environment::of_process()),
             Command::ClusterKey(make) => make.run(),
             Command::Keep => modes::keep(),
+            Command::Probe(probe) => probe.run(),
         }
     }
 }

@@ -109,6 +109,20 @@ pub(super) fn keep() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What this machine can do, for the client that asks: by processes that are forked, so without a runtime.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// A user that jobs would have.
+    uid: u32,
+}
+
+impl Probe {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        println!("{}", serde_json::to_string(&crate::client::exec::probe(self.uid))?);
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 fn log_filter(text: &str) -> Result<String, telemetry::FilterError> {
     telemetry::check_filter(text).map(|()| text.to_owned())
 }

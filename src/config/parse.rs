@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use domain::{Labels, OnContactLost, Walltime};
 
-use super::settings::DownloadContract;
+use super::settings::{DownloadContract, UidRange};
 use crate::telemetry::LogFormat;
 
 /// The longest time a setting may give: 30 years, far from any overflow.
@@ -63,6 +63,14 @@ pub(super) fn on_contact_lost(text: &str) -> Result<OnContactLost, String> {
         "stop" => Ok(OnContactLost::Stop),
         _ => Err("give finish or stop".into()),
     }
+}
+
+pub(super) fn uid_range(text: &str) -> Result<UidRange, String> {
+    let numbers =
+        text.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    numbers
+        .and_then(|(first, last)| UidRange::new(first, last))
+        .ok_or_else(|| "give two numbers of users, the lower one first and above 0, such as 70000-70063".into())
 }
 
 pub(super) fn labels(text: &str) -> Result<Labels, String> {

@@ -8,7 +8,7 @@ use toml::Value;
 use super::keys::Kind;
 use super::keys::service::{
     CLIENTS, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, ON_CONTACT_LOST, RUNS_PER_USER, TERMINATE_URL,
-    UPLOAD_URL, WALLTIME,
+    UNTRUSTED, UPLOAD_URL, WALLTIME,
 };
 use super::mistakes::{Mistake, Origin, did_you_mean};
 use super::parse;
@@ -114,7 +114,9 @@ impl Service<'_> {
         let walltime = self.take(resolver, WALLTIME, Kind::Number, parse::walltime);
         let on_contact_lost = self.take(resolver, ON_CONTACT_LOST, Kind::Text, parse::on_contact_lost);
         let on_contact_lost = on_contact_lost.unwrap_or_default();
-        ServiceSettings { limits: Limits { runs_per_user, max_runs }, download_contract, walltime, on_contact_lost }
+        let untrusted = self.take(resolver, UNTRUSTED, Kind::Switch, parse::switch).unwrap_or(true);
+        let limits = Limits { runs_per_user, max_runs };
+        ServiceSettings { limits, download_contract, walltime, on_contact_lost, untrusted }
     }
 
     fn take<T>(

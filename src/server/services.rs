@@ -47,6 +47,12 @@ impl Services {
         Some(Duration::from_secs(walltime.seconds().into()))
     }
 
+    /// Whether scripts of a service may run where nothing can hold them.
+    #[must_use]
+    pub fn is_trusted(&self, service: &ServiceName) -> bool {
+        self.get(service).is_some_and(|service| !service.untrusted)
+    }
+
     /// How long an attempt of a service may go on without contact; a service that is no longer configured lets its
     /// attempts finish.
     #[must_use]

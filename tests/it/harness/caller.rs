@@ -41,6 +41,7 @@ pub fn spec(id: AssignmentId) -> Submission {
         slots: 1,
         walltime_ms: None,
         stop_after_ms: None,
+        trusted: false,
     }
 }
 

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal,
 use super::files::Grounds;
 use super::mounts::{self, Own};
 use super::script::Script;
-use super::word::{encode, end_of};
+use super::word::{Told, encode, end_of};
 use super::{Isolation, Namespaces, files, namespaces, privileges, syscalls};
 
 /// Shared with other jobs where the box has no mounts of its own, and so nobody's.
@@ -109,17 +109,28 @@ fn end_with_the_keeper(word: &PipeWriter) -> io::Result<()> {
 
 /// Waits until no process is left below this one, and tells of the script's end meanwhile.
 fn follow(script: Pid, word: PipeWriter) -> io::Result<()> {
-    let mut word = Some(word);
-    loop {
+    let end = loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if pid == script => {
-                let told = end_of(status).as_ref().and_then(encode);
-                if let (Some(bytes), Some(mut word)) = (told, word.take()) {
-                    word.write_all(&bytes)?;
-                }
-            }
+            Ok(Some((pid, status))) if pid == script => break end_of(status),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::CHILD) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let alone = !is_anything_left(WaitOptions::NOHANG)?;
+    if let Some(bytes) = end.and_then(|end| encode(&Told { end, alone })) {
+        (&word).write_all(&bytes)?;
+    }
+    drop(word);
+    is_anything_left(WaitOptions::empty()).map(drop)
+}
+
+/// Waits for whatever has ended, or for all that is left.
+fn is_anything_left(options: WaitOptions) -> io::Result<bool> {
+    loop {
+        match wait(options) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return Ok(true),
+            Err(rustix::io::Errno::CHILD) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
     }

@@ -187,11 +187,13 @@ impl Job<'_> {
     /// The script's end, once it can be told. No word any more: what holds the script has died before it.
     fn hear(&mut self) -> io::Result<Option<End>> {
         let Some(word) = self.started.word.take() else { return Ok(None) };
-        if let Some(end) = word.read()? {
-            return Ok(Some(end));
+        let told = word.read()?;
+        if told.as_ref().is_some_and(|told| !told.alone) {
+            return Ok(told.map(|told| told.end));
         }
+        // It has ended, or is about to.
         let ended = waitpid(Some(self.started.child), WaitOptions::empty())?;
-        ended.map(|(_, status)| end_of_holder(status)).transpose()
+        told.map(|told| Ok(told.end)).or(ended.map(|(_, status)| end_of_holder(status))).transpose()
     }
 
     /// Reaps every child that has ended: run.sh or what holds it, and orphans of the job that were passed on to its
@@ -203,7 +205,7 @@ impl Job<'_> {
                 Ok(Some((pid, status))) if pid == self.started.child => {
                     look.script_end = match self.started.word.take() {
                         None => end_of(status),
-                        Some(word) => Some(word.read()?.map_or_else(|| end_of_holder(status), Ok)?),
+                        Some(word) => Some(word.read()?.map_or_else(|| end_of_holder(status), |told| Ok(told.end))?),
                     };
                 }
                 Ok(None) => return Ok(look),

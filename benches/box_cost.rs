@@ -14,7 +14,7 @@ use domain::{AssignmentId, JobId};
 use job_orchestrator::client::exec::{Confinement, Isolation, Namespaces};
 use job_orchestrator::client::keeper::{Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job};
-use job_orchestrator::protocol::Submission;
+use job_orchestrator::protocol::{Network, Submission};
 use job_orchestrator::runtime::Tasks;
 
 const ROUNDS: usize = 300;
@@ -33,8 +33,15 @@ async fn measure(rounds: usize, dir: &str) {
     let tasks = Tasks::default();
     let program = Path::new(env!("CARGO_BIN_EXE_job-orchestrator"));
     let launcher = Launcher::start(program, &dir.path().join("launcher.lock"), &tasks).await.unwrap();
-    let boxed =
-        |namespaces, uid| Confinement::Isolated(Isolation { uid, namespaces, hidden: vec![dir.path().to_owned()] });
+    let boxed = |namespaces, uid| {
+        Confinement::Isolated(Isolation {
+            uid,
+            namespaces,
+            network: Network::Host,
+            group: None,
+            hidden: vec![dir.path().to_owned()],
+        })
+    };
     let ways = [
         ("in no box", Confinement::Plain),
         ("own user, namespaces", boxed(Namespaces::Own, Some(FIRST_USER))),
@@ -87,6 +94,7 @@ fn prepare(jobs: &Path, confinement: &Confinement) -> Start {
         walltime_ms: None,
         stop_after_ms: None,
         trusted: false,
+        network: Network::Host,
     };
     record::begin(&dir, Job { submission: submission.clone(), boot: BootId::current().unwrap() }).unwrap();
     Start { submission, dir, confinement: confinement.clone(), kill_grace_ms: 1_000 }

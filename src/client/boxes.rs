@@ -10,8 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use domain::AssignmentId;
 use tokio::process::Command;
 
-use super::exec::{Confinement, Plan, Probe, Refusal, Wish, decide};
+use super::exec::{Confinement, Plan, Probe, Refusal, Surroundings, Wish, close_doors, decide};
 use crate::config::settings::{ClientSettings, UidRange};
+use crate::protocol::Submission;
+use crate::runtime::chain;
 
 /// The hidden subcommand of the binary that tries what the machine can do: only a single-threaded process may.
 pub const SUBCOMMAND: &str = "probe";
@@ -27,19 +29,24 @@ pub enum BoxesError {
 #[derive(Debug)]
 pub struct Boxes {
     plan: Plan,
-    /// Not there for any job.
-    hidden: Vec<PathBuf>,
+    surroundings: Surroundings,
     range: UidRange,
     /// The users of attempts that run.
     taken: Mutex<BTreeMap<AssignmentId, u32>>,
 }
 
 impl Boxes {
-    /// Finds out what the machine can do, unless nothing is to be kept from jobs. `data` is absolute and without links.
+    /// Finds out what the machine can do, unless nothing is to be kept from jobs. `data` is absolute and without links,
+    /// `journal` is the id of the client's memory: its boxes are told from those of others by it.
     ///
     /// # Errors
     /// `program`, which is this one, cannot be run.
-    pub async fn find_out(settings: &ClientSettings, program: &Path, data: &Path) -> Result<Self, BoxesError> {
+    pub async fn find_out(
+        settings: &ClientSettings,
+        program: &Path,
+        data: &Path,
+        journal: &str,
+    ) -> Result<Self, BoxesError> {
         let wish = if settings.isolation { Wish::Isolate } else { Wish::NoIsolation };
         let plan = match wish {
             Wish::NoIsolation => Plan::Plain,
@@ -48,31 +55,36 @@ impl Boxes {
         tracing::info!(isolation = plan.words(), "how jobs run here");
         let mut hidden = vec![data.to_owned()];
         hidden.extend(settings.cluster_key_file.iter().filter_map(|file| file.canonicalize().ok()));
-        Ok(Self { plan, hidden, range: settings.uid_range, taken: Mutex::default() })
+        let group = match plan {
+            Plan::Isolated { .. } => doors(settings, journal),
+            Plan::Plain | Plan::TrustedOnly => None,
+        };
+        let surroundings = Surroundings { hidden, group, has_key: settings.cluster_key.is_some() };
+        Ok(Self { plan, surroundings, range: settings.uid_range, taken: Mutex::default() })
     }
 
     fn taken(&self) -> MutexGuard<'_, BTreeMap<AssignmentId, u32>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a job may run here whose script is `untrusted`.
+    /// Whether a job may run here.
     ///
     /// # Errors
     /// It may not.
-    pub fn admit(&self, untrusted: bool) -> Result<(), Refusal> {
-        self.plan.admit(untrusted)
+    pub fn admit(&self, job: &Submission) -> Result<(), Refusal> {
+        self.plan.admit(job, &self.surroundings)
     }
 
     /// The box of an attempt that is to be started. Its user is taken until [`Boxes::let_go`].
     ///
     /// # Errors
     /// No user is free.
-    pub fn assign(&self, assignment: AssignmentId) -> Result<Confinement, BoxesError> {
+    pub fn assign(&self, job: &Submission) -> Result<Confinement, BoxesError> {
         let user = match self.plan {
-            Plan::Isolated { own_user: true, .. } => Some(self.take(assignment).ok_or(BoxesError::NoUser)?),
+            Plan::Isolated { own_user: true, .. } => Some(self.take(job.assignment).ok_or(BoxesError::NoUser)?),
             Plan::Isolated { own_user: false, .. } | Plan::Plain | Plan::TrustedOnly => None,
         };
-        Ok(self.plan.confinement(user, &self.hidden))
+        Ok(self.plan.confinement(user, job.network, &self.surroundings))
     }
 
     fn take(&self, assignment: AssignmentId) -> Option<u32> {
@@ -91,6 +103,19 @@ impl Boxes {
     pub fn let_go(&self, assignment: AssignmentId) {
         self.taken().remove(&assignment);
     }
+}
+
+/// Keeps jobs from the client's port and the cloud's metadata, where the kernel lets us.
+fn doors(settings: &ClientSettings, journal: &str) -> Option<PathBuf> {
+    let group = close_doors(&format!("job-orchestrator-{journal}"), settings.listen);
+    let warn = |error: &io::Error| {
+        tracing::warn!(
+            error = chain(error),
+            "jobs can reach this client's port and the cloud's metadata service; for services with network = \"none\" they \
+             cannot"
+        );
+    };
+    group.inspect_err(warn).ok()
 }
 
 async fn probe(program: &Path, range: UidRange) -> io::Result<Probe> {

@@ -62,7 +62,7 @@ impl Client {
 
     async fn attend(self: Arc<Self>, submission: Submission) {
         let assignment = submission.assignment;
-        let confinement = match self.boxes.assign(assignment) {
+        let confinement = match self.boxes.assign(&submission) {
             Ok(confinement) => confinement,
             Err(error) => {
                 tracing::error!(%assignment, error = chain(&error), "an attempt has no user to run as");

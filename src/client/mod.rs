@@ -101,9 +101,9 @@ impl Client {
     pub async fn open(settings: ClientSettings, program: &Path, tasks: &Tasks) -> Result<Arc<Self>, ClientError> {
         let data_dir = settings.data_dir.canonicalize();
         let data_dir = data_dir.map_err(|source| ClientError::DataDir { path: settings.data_dir.clone(), source })?;
-        let boxes = Boxes::find_out(&settings, program, &data_dir).await?;
         let journal = Journal::open(data_dir)?;
         let identity = journal.identity()?;
+        let boxes = Boxes::find_out(&settings, program, journal.data(), &identity.journal).await?;
         let incarnation =
             journal::random_id().map_err(|source| ClientError::DataDir { path: journal.trash(), source })?;
         let (refused, known_refused) = RefusedFile::open(journal.refused())

@@ -136,7 +136,7 @@ impl Client {
         if submission.assignment != offered {
             return Err(ReceiveError::Spec("is of another assignment than the header".to_owned()));
         }
-        self.boxes.admit(!submission.trusted)?;
+        self.boxes.admit(&submission)?;
         self.serve(server)?;
         let Some(mut arrival) = self.admit(&submission, server).await? else { return Ok(()) };
         let stored = self.store(offered, upload).await?;

@@ -321,6 +321,8 @@ pub(super) mod service {
     pub const ON_CONTACT_LOST: &str = "on_contact_lost";
     /// Whether its scripts are strangers', which is so without it.
     pub const UNTRUSTED: &str = "untrusted";
+    /// `host` or `none`.
+    pub const NETWORK: &str = "network";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
@@ -328,9 +330,9 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 7] =
-        [RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT, WALLTIME, ON_CONTACT_LOST, UNTRUSTED, CLIENTS];
-    pub const IN_ENVIRONMENT: [&str; 9] = [
+    pub const IN_FILE: [&str; 8] =
+        [RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT, WALLTIME, ON_CONTACT_LOST, UNTRUSTED, NETWORK, CLIENTS];
+    pub const IN_ENVIRONMENT: [&str; 10] = [
         UPLOAD_URL,
         DOWNLOAD_URL,
         TERMINATE_URL,
@@ -340,5 +342,6 @@ pub(super) mod service {
         WALLTIME,
         ON_CONTACT_LOST,
         UNTRUSTED,
+        NETWORK,
     ];
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use domain::{Labels, OnContactLost, Walltime};
 
 use super::settings::{DownloadContract, UidRange};
+use crate::protocol::Network;
 use crate::telemetry::LogFormat;
 
 /// The longest time a setting may give: 30 years, far from any overflow.
@@ -71,6 +72,14 @@ pub(super) fn uid_range(text: &str) -> Result<UidRange, String> {
     numbers
         .and_then(|(first, last)| UidRange::new(first, last))
         .ok_or_else(|| "give two numbers of users, the lower one first and above 0, such as 70000-70063".into())
+}
+
+pub(super) fn network(text: &str) -> Result<Network, String> {
+    match text {
+        "host" => Ok(Network::Host),
+        "none" => Ok(Network::None),
+        _ => Err("give host or none".into()),
+    }
 }
 
 pub(super) fn labels(text: &str) -> Result<Labels, String> {

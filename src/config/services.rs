@@ -7,8 +7,8 @@ use toml::Value;
 
 use super::keys::Kind;
 use super::keys::service::{
-    CLIENTS, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, ON_CONTACT_LOST, RUNS_PER_USER, TERMINATE_URL,
-    UNTRUSTED, UPLOAD_URL, WALLTIME,
+    CLIENTS, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, NETWORK, ON_CONTACT_LOST, RUNS_PER_USER,
+    TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
 };
 use super::mistakes::{Mistake, Origin, did_you_mean};
 use super::parse;
@@ -115,8 +115,9 @@ impl Service<'_> {
         let on_contact_lost = self.take(resolver, ON_CONTACT_LOST, Kind::Text, parse::on_contact_lost);
         let on_contact_lost = on_contact_lost.unwrap_or_default();
         let untrusted = self.take(resolver, UNTRUSTED, Kind::Switch, parse::switch).unwrap_or(true);
+        let network = self.take(resolver, NETWORK, Kind::Text, parse::network).unwrap_or_default();
         let limits = Limits { runs_per_user, max_runs };
-        ServiceSettings { limits, download_contract, walltime, on_contact_lost, untrusted }
+        ServiceSettings { limits, download_contract, walltime, on_contact_lost, untrusted, network }
     }
 
     fn take<T>(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::protocol::Network;
 use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
 
 /// The key that server and clients share. Never printed.
@@ -74,6 +75,8 @@ pub struct ServiceSettings {
     pub on_contact_lost: OnContactLost,
     /// Whether its scripts are strangers'.
     pub untrusted: bool,
+    /// What of the client's network its jobs have.
+    pub network: Network,
 }
 
 /// A client machine from the configuration. One that several services name is one client.

@@ -43,12 +43,13 @@ pub async fn run(settings: ClientSettings) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The data directory is in use or cannot be written, the launcher cannot be started, or the address is taken.
-pub async fn start(settings: ClientSettings) -> anyhow::Result<Running> {
+pub async fn start(mut settings: ClientSettings) -> anyhow::Result<Running> {
     let lock = DataDirLock::acquire(&settings.data_dir, "client")?;
     let (listen, shutdown, key) = (settings.listen, settings.shutdown, settings.cluster_key.clone());
     let tasks = Tasks::default();
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
+    settings.listen = address;
     let slots = settings.slots;
     let client = Client::open(settings, Path::new(THIS_BINARY), &tasks).await?;
     let stop = tasks.stop().clone().cancelled_owned();

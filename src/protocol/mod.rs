@@ -60,6 +60,19 @@ pub struct Submission {
     /// The service's scripts are known to be harmless: they may run where nothing can hold them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trusted: bool,
+    #[serde(default)]
+    pub network: Network,
+}
+
+/// What of the client's network a job has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// All but the cloud's metadata service and the client itself.
+    #[default]
+    Host,
+    /// Only what its own processes offer each other.
+    None,
 }
 
 /// The 200 answer of `POST /submit`: the client holds the whole payload.

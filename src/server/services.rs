@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::{JobRequest, Limits, ServiceName};
 
 use crate::config::settings::{DownloadContract, ServiceSettings};
+use crate::protocol::Network;
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,6 +52,12 @@ impl Services {
     #[must_use]
     pub fn is_trusted(&self, service: &ServiceName) -> bool {
         self.get(service).is_some_and(|service| !service.untrusted)
+    }
+
+    /// What of a client's network jobs of a service have.
+    #[must_use]
+    pub fn network(&self, service: &ServiceName) -> Network {
+        self.get(service).map(|service| service.network).unwrap_or_default()
     }
 
     /// How long an attempt of a service may go on without contact; a service that is no longer configured lets its

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::probe::Probe;
+use crate::protocol::{Network, Submission};
 
 /// From here on Landlock keeps a job from sending signals to processes that are not its own, which is needed where
 /// client and job are the same user (Linux 6.12).
@@ -38,8 +39,21 @@ pub struct Isolation {
     /// The job's own user and group; none: the client's.
     pub uid: Option<u32>,
     pub namespaces: Namespaces,
+    pub network: Network,
+    /// The control group whose doors are closed.
+    pub group: Option<PathBuf>,
     /// Files and directories that are not there for the job; absolute, without links.
     pub hidden: Vec<PathBuf>,
+}
+
+/// What every box of a client has alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    pub hidden: Vec<PathBuf>,
+    /// The control group whose doors are closed.
+    pub group: Option<PathBuf>,
+    /// Whether who has no key gets nowhere with the client, though he reaches it.
+    pub has_key: bool,
 }
 
 /// The box that every job of a client gets.
@@ -64,12 +78,25 @@ pub enum Wish {
 
 /// Why a job is not run here, with the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "this client cannot keep a script in a box, and the service's scripts are not trusted: run the client as root, or \
-     on a kernel with unprivileged user namespaces or Landlock of Linux 6.12 (job-orchestrator client check says what \
-     is missing); or say that they are trusted, by untrusted = false for the service or --no-isolation for the client"
-)]
-pub struct Refusal;
+pub enum Refusal {
+    #[error(
+        "this client cannot keep a script in a box, and the service's scripts are not trusted: run the client as root, \
+         or on a kernel with unprivileged user namespaces or Landlock of Linux 6.12 (job-orchestrator client check says \
+         what is missing); or say that they are trusted, by untrusted = false for the service or --no-isolation for the \
+         client"
+    )]
+    NoBox,
+    #[error(
+        "a script here could speak to the client's port, and the service's scripts are not trusted: give server and \
+         client a --cluster-key, run the client as root, or say network = \"none\" or untrusted = false for the service"
+    )]
+    OpenDoor,
+    #[error(
+        "this client cannot take the network away from a script: run it as root, or with unprivileged user namespaces; \
+         or say network = \"host\" for the service"
+    )]
+    Network,
+}
 
 /// The best box that this machine can make.
 #[must_use]
@@ -97,21 +124,33 @@ pub fn decide(probe: &Probe, wish: Wish) -> Plan {
 }
 
 impl Plan {
-    /// Whether a job of a service may run.
+    /// Whether a job may run.
     ///
     /// # Errors
     /// It may not.
-    pub fn admit(self, untrusted: bool) -> Result<(), Refusal> {
-        if untrusted && self == Self::TrustedOnly { Err(Refusal) } else { Ok(()) }
+    pub fn admit(self, job: &Submission, surroundings: &Surroundings) -> Result<(), Refusal> {
+        let has_namespaces = matches!(self, Self::Isolated { namespaces: Namespaces::Own | Namespaces::User, .. });
+        if job.network == Network::None && !has_namespaces {
+            return Err(Refusal::Network);
+        }
+        let is_open = surroundings.group.is_none() && !surroundings.has_key && job.network == Network::Host;
+        match self {
+            Self::Plain => Ok(()),
+            _ if job.trusted => Ok(()),
+            Self::TrustedOnly => Err(Refusal::NoBox),
+            Self::Isolated { .. } if is_open => Err(Refusal::OpenDoor),
+            Self::Isolated { .. } => Ok(()),
+        }
     }
 
     /// The box of one job. `uid` is its own user, where it has one.
     #[must_use]
-    pub fn confinement(self, uid: Option<u32>, hidden: &[PathBuf]) -> Confinement {
+    pub fn confinement(self, uid: Option<u32>, network: Network, surroundings: &Surroundings) -> Confinement {
+        let Surroundings { hidden, group, .. } = surroundings.clone();
         match self {
             Self::Plain | Self::TrustedOnly => Confinement::Plain,
             Self::Isolated { namespaces, .. } => {
-                Confinement::Isolated(Isolation { uid, namespaces, hidden: hidden.to_vec() })
+                Confinement::Isolated(Isolation { uid, namespaces, network, group, hidden })
             }
         }
     }
@@ -173,8 +212,38 @@ mod tests {
 
     #[test]
     fn without_a_box_only_trusted_scripts_run() {
-        assert_eq!(Plan::TrustedOnly.admit(true), Err(Refusal));
-        assert_eq!(Plan::TrustedOnly.admit(false), Ok(()));
-        assert_eq!(Plan::Plain.admit(true), Ok(()));
+        let closed = Surroundings { has_key: true, ..Surroundings::default() };
+        assert_eq!(Plan::TrustedOnly.admit(&job(false, Network::Host), &closed), Err(Refusal::NoBox));
+        assert_eq!(Plan::TrustedOnly.admit(&job(true, Network::Host), &closed), Ok(()));
+        assert_eq!(Plan::Plain.admit(&job(false, Network::Host), &Surroundings::default()), Ok(()));
+    }
+
+    #[test]
+    fn untrusted_script_does_not_reach_a_client_that_asks_for_no_key() {
+        let boxed = Plan::Isolated { own_user: false, namespaces: Namespaces::User };
+        let open = Surroundings::default();
+        assert_eq!(boxed.admit(&job(false, Network::Host), &open), Err(Refusal::OpenDoor));
+        assert_eq!(boxed.admit(&job(false, Network::None), &open), Ok(()));
+        assert_eq!(boxed.admit(&job(true, Network::Host), &open), Ok(()));
+        for closed in [
+            Surroundings { has_key: true, ..Surroundings::default() },
+            Surroundings { group: Some("/group".into()), ..Surroundings::default() },
+        ] {
+            assert_eq!(boxed.admit(&job(false, Network::Host), &closed), Ok(()));
+        }
+    }
+
+    #[test]
+    fn network_is_taken_away_only_where_that_can_be_done() {
+        let closed = Surroundings { has_key: true, ..Surroundings::default() };
+        let shared = Plan::Isolated { own_user: true, namespaces: Namespaces::Shared };
+        for plan in [shared, Plan::Plain, Plan::TrustedOnly] {
+            assert_eq!(plan.admit(&job(true, Network::None), &closed), Err(Refusal::Network));
+        }
+    }
+
+    fn job(trusted: bool, network: Network) -> Submission {
+        let text = r#"{"assignment":"000102030405060708090a0b0c0d0e0f","job":5,"attempt":1,"user":7,"service":"example","slots":1}"#;
+        Submission { trusted, network, ..serde_json::from_str(text).unwrap() }
     }
 }

@@ -16,7 +16,8 @@ use super::files::Grounds;
 use super::mounts::{self, Own};
 use super::script::Script;
 use super::word::{Told, encode, end_of};
-use super::{Isolation, Namespaces, files, namespaces, privileges, syscalls};
+use super::{Isolation, Namespaces, doors, files, namespaces, privileges, syscalls};
+use crate::protocol::Network;
 
 /// Shared with other jobs where the box has no mounts of its own, and so nobody's.
 const SHARED: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
@@ -58,10 +59,16 @@ fn live(setup: &Setup<'_>, word: PipeWriter) -> io::Result<()> {
 
 fn arrange(setup: &Setup<'_>) -> io::Result<()> {
     let (uid, gid) = setup.keeper;
+    if let Some(group) = &setup.isolation.group {
+        doors::enter(group)?;
+    }
     match setup.isolation.namespaces {
         Namespaces::Shared => return Ok(()),
         Namespaces::User => namespaces::map_this_user(uid, gid)?,
         Namespaces::Own => {}
+    }
+    if setup.isolation.network == Network::None {
+        namespaces::raise_loopback()?;
     }
     mounts::arrange(&Own { work: setup.work, temp: setup.temp }, &setup.isolation.hidden)
 }

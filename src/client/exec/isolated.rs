@@ -51,7 +51,7 @@ impl Exec for Isolation {
         self.hand_over(&work, &temp)?;
         let keeper = namespaces::this_user();
         let (reader, writer) = io::pipe()?;
-        match namespaces::fork(self.namespaces)? {
+        match namespaces::fork(self.namespaces, self.network)? {
             Forked::Parent { child } => Ok(Ok(Started { child, word: Some(Word::new(reader)) })),
             Forked::Child => {
                 let setup = Setup { isolation: self, work: &work, temp: &temp, script: &script, keeper };

@@ -8,6 +8,7 @@
 //! of the settings ([`decide`]); the outcome travels to the keeper as plain data ([`Confinement`]).
 
 mod confinement;
+mod doors;
 mod files;
 mod init;
 mod isolated;
@@ -26,7 +27,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
 
-pub use confinement::{Confinement, Isolation, Namespaces, Plan, Refusal, Wish, decide};
+pub use confinement::{Confinement, Isolation, Namespaces, Plan, Refusal, Surroundings, Wish, decide};
+pub use doors::close as close_doors;
 pub use probe::{Probe, probe};
 pub use script::{MARK, SCRIPT};
 pub use word::{Word, end_of};

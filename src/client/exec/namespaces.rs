@@ -1,12 +1,15 @@
 //! Forks a process into namespaces of its own.
 
 use std::io;
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use rustix::process::{Pid, getegid, geteuid};
 
 use super::Namespaces;
+use crate::protocol::Network;
 
 /// Which of the two processes this is.
 pub(super) enum Forked {
@@ -18,12 +21,16 @@ pub(super) enum Forked {
 ///
 /// # Errors
 /// No more processes, or no such namespaces for us.
-pub(super) fn fork(namespaces: Namespaces) -> io::Result<Forked> {
+pub(super) fn fork(namespaces: Namespaces, network: Network) -> io::Result<Forked> {
     let own = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC;
     let flags = match namespaces {
         Namespaces::Own => own,
         Namespaces::User => own | libc::CLONE_NEWUSER,
         Namespaces::Shared => 0,
+    };
+    let flags = match network {
+        Network::Host => flags,
+        Network::None => flags | libc::CLONE_NEWNET,
     };
     let (flags, none) = (libc::c_long::from(flags | libc::SIGCHLD), 0 as libc::c_long);
     #[expect(unsafe_code, reason = "libc's fork takes no flags")]
@@ -43,6 +50,27 @@ pub(super) fn map_this_user(uid: u32, gid: u32) -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}
+
+/// In a new network namespace: processes of it reach each other at the loopback address, and nothing else.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn raise_loopback() -> io::Result<()> {
+    let kind = SockType::Datagram;
+    let socket = socket(AddressFamily::Inet, kind, SockFlag::SOCK_CLOEXEC, None)?;
+    #[expect(unsafe_code, reason = "the request is a C structure with a union in it")]
+    // SAFETY: all bytes zero is a valid ifreq: numbers and an empty name.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (place, letter) in request.ifr_name.iter_mut().zip(b"lo") {
+        *place = letter.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    #[expect(unsafe_code, reason = "neither rustix nor nix has this call")]
+    // SAFETY: the pointer is to a request of ours, which the kernel only reads.
+    let raised = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    Errno::result(raised)?;
+    Ok(())
 }
 
 /// Who this process is for the files of the machine.

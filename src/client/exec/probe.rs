@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::namespaces::{self, Forked};
 use super::{Namespaces, mounts, privileges};
+use crate::protocol::Network;
 
 /// What was found out. An error says in the kernel's words why not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub fn probe(uid: u32) -> Probe {
 fn in_a_child(namespaces: Namespaces, work: impl FnOnce() -> io::Result<()>) -> Result<(), String> {
     let tried = || -> io::Result<String> {
         let (mut reader, mut writer) = io::pipe()?;
-        match namespaces::fork(namespaces)? {
+        match namespaces::fork(namespaces, Network::Host)? {
             Forked::Parent { child } => {
                 drop(writer);
                 let mut told = String::new();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use domain::{AssignmentId, End, JobId};
 use job_orchestrator::client::record::{self, Recorded};
 use job_orchestrator::protocol::{
-    ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, FORMER_SERVERS_HEADER, Refusal,
+    ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, FORMER_SERVERS_HEADER, Network, Refusal,
     SERVER_HEADER, Submission, What,
 };
 use reqwest::Method;
@@ -42,6 +42,7 @@ pub fn spec(id: AssignmentId) -> Submission {
         walltime_ms: None,
         stop_after_ms: None,
         trusted: false,
+        network: Network::Host,
     }
 }
 

@@ -9,7 +9,7 @@ use domain::{AssignmentId, End, JobId};
 use job_orchestrator::client::exec::{Confinement, Isolation, Namespaces};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job as Recorded};
-use job_orchestrator::protocol::Submission;
+use job_orchestrator::protocol::{Network, Submission};
 use job_orchestrator::runtime::Tasks;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -58,7 +58,13 @@ impl Executor {
             Self::UserNamespace => (None, Namespaces::User),
             Self::LandlockOnly => (None, Namespaces::Shared),
         };
-        Confinement::Isolated(Isolation { uid, namespaces, hidden: vec![hidden.to_owned()] })
+        Confinement::Isolated(Isolation {
+            uid,
+            namespaces,
+            network: Network::Host,
+            group: None,
+            hidden: vec![hidden.to_owned()],
+        })
     }
 }
 
@@ -120,6 +126,7 @@ impl Rig {
             walltime_ms: None,
             stop_after_ms: None,
             trusted: false,
+            network: Network::Host,
         };
         record::begin(&dir, Recorded { submission: submission.clone(), boot: BootId::current().unwrap() }).unwrap();
         if !self.executor.is_root() {

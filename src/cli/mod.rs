@@ -7,6 +7,7 @@
 mod api;
 mod backup;
 mod check;
+mod client_check;
 mod clients;
 mod cluster_key;
 mod columns;

@@ -1,7 +1,7 @@
 //! Jobs in boxes, all the way from an upload to its results, over the restarts of their client.
 
 use crate::harness::caller::{Caller, recorded, wait_for_file};
-use crate::harness::{Bed, Form, Record, unzip};
+use crate::harness::{Bed, Form, Record, example, unzip};
 use domain::End;
 use std::os::unix::fs::MetadataExt;
 
@@ -84,4 +84,41 @@ async fn client_without_isolation_runs_jobs_as_itself() {
     assert_eq!(server.ended(id).await.status(), "Completed");
     let own = nix::unistd::getuid().to_string() + "\n";
     assert_eq!(unzip(&server.download(id).await.body)["uid"], own.as_bytes());
+}
+
+#[tokio::test]
+async fn job_of_a_service_without_a_network_has_its_own_loopback_only() {
+    let bed = Bed::new();
+    let client = bed.isolated_client("client", &[]);
+    let server = bed.server_with(&example(&[&client], "network = \"none\""), &[]);
+    let port = client.url.rsplit(':').next().unwrap();
+    let script = format!(
+        "exec 2>&1; (exec 3<>/dev/tcp/127.0.0.1/{port}) && exit 8
+        python3 -c 'import socket
+listener = socket.create_server((\"127.0.0.1\", 5000)); socket.create_connection((\"127.0.0.1\", 5000))' || exit 9
+        [ $(grep -c : /proc/net/dev) = 1 ]"
+    );
+    let id = server.submit(Form::new(1).script(&script)).await;
+    let job = server.ended(id).await;
+    assert_eq!(job.status(), "Completed", "{:#}", job.0);
+}
+
+#[tokio::test]
+async fn job_does_not_reach_its_client_also_when_that_is_gone() {
+    let bed = Bed::new();
+    let mut client = bed.isolated_client("client", &[]);
+    let caller = Caller::new(&client);
+    let port = client.url.rsplit(':').next().unwrap().to_owned();
+    let script = format!(
+        "(exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && exit 8
+        echo > ready; until [ -e go ]; do sleep 0.01; done
+        python3 -c 'import socket; socket.create_server((\"127.0.0.1\", {port}))' && exit 9
+        exit 3"
+    );
+    let id = caller.start(&script).await;
+    wait_for_file(caller.dir(id).join("work/ready")).await;
+    client.kill();
+    std::fs::write(caller.dir(id).join("work/go"), "").unwrap();
+    client.start();
+    assert_eq!(Caller::new(&client).end(id).await, End::Exit(3));
 }

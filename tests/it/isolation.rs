@@ -3,6 +3,7 @@
 //! A script says `GOT` of what it managed. Each attack is also run in no box, where it must succeed: so it is one.
 
 use domain::End;
+use job_orchestrator::client::exec::close_doors;
 
 use crate::harness::rig::{Executor, Rig};
 
@@ -124,5 +125,52 @@ async fn who_kills_the_first_process_of_its_box_has_ended_itself() {
         let (job, end) = rig.run("kill -9 $PPID; kill -9 1; sleep 0.1; exit 4").await;
         assert!(matches!(end, End::Signal(9) | End::Exit(4)), "{executor:?}: {end:?} {}", job.log());
         assert!(job.processes().is_empty(), "{executor:?}");
+    }
+}
+
+/// A network in which the metadata address and the client's port answer, by a job that is in no box.
+async fn with_answers(executor: Executor) -> (Rig, crate::harness::rig::Job) {
+    let mut rig = Rig::in_a_cloud(Executor::Plain).await;
+    let listen = "python3 -c 'import socket, time
+for place in [(\"169.254.169.254\", 80), (\"127.0.0.1\", 9000), (\"127.0.0.1\", 9001)]:
+    listener = socket.create_server(place); globals()[place] = listener
+open(\"ready\", \"w\").write(\"yes\\n\"); time.sleep(1000)'";
+    let answers = rig.start(listen).await;
+    answers.wrote("ready").await;
+    rig.executor = executor;
+    (rig, answers)
+}
+
+const CONNECT: &str = "
+connect() { python3 -c 'import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)' $@; }
+bind() { python3 -c 'import socket, sys; socket.create_server((sys.argv[1], int(sys.argv[2])))' $@; }
+try metadata connect 169.254.169.254 80
+try mapped connect ::ffff:169.254.169.254 80
+try client connect 127.0.0.1 9000
+try mapped-client connect ::ffff:127.0.0.1 9000
+try port bind 127.0.0.2 9000
+try other connect 127.0.0.1 9001
+try own bind 127.0.0.2 9001
+";
+
+#[tokio::test]
+async fn metadata_and_the_clients_port_are_closed_to_jobs_and_the_rest_of_the_network_is_not() {
+    let attacks = ["GOT metadata", "GOT mapped", "GOT client", "GOT mapped-client", "GOT port"];
+    let rest = ["GOT other", "GOT own"];
+    let script = format!("{TRY}{CONNECT}");
+    let (rig, answers) = with_answers(Executor::Plain).await;
+    let (job, _) = rig.run(&script).await;
+    assert_eq!(job.booty(), [&attacks[..], &rest].concat(), "{}", job.log());
+    answers.keeper().unwrap().kill().unwrap();
+    for executor in [Executor::OwnUser, Executor::OwnUserShared] {
+        let (mut rig, answers) = with_answers(executor).await;
+        let name = format!("job-orchestrator-test-{}", std::process::id());
+        let group = close_doors(&name, "127.0.0.1:9000".parse().unwrap()).unwrap();
+        rig.group = Some(group.clone());
+        let (job, end) = rig.run(&script).await;
+        std::fs::remove_dir(group).unwrap();
+        answers.keeper().unwrap().kill().unwrap();
+        assert_eq!(end, End::Exit(0));
+        assert_eq!(job.booty(), rest, "{executor:?}: {}", job.log());
     }
 }

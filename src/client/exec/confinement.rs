@@ -188,6 +188,7 @@ mod tests {
             namespaces: offered(namespaces),
             user_namespaces: offered(user_namespaces),
             landlock,
+            doors: Ok(()),
         }
     }
 

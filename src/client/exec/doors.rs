@@ -54,12 +54,17 @@ pub fn close(name: &str, client: SocketAddr) -> io::Result<PathBuf> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let directory = File::open(&group)?;
-    for hook in HOOKS {
-        let program = load(hook, client)?;
-        attach(&directory, &program, hook.attach())?;
+    let held = hold(&group, client);
+    if held.is_err() {
+        // Unless boxes of an earlier incarnation are in it.
+        let _ = fs::remove_dir(&group);
     }
-    Ok(group)
+    held.map(|()| group)
+}
+
+fn hold(group: &Path, client: SocketAddr) -> io::Result<()> {
+    let directory = File::open(group)?;
+    HOOKS.into_iter().try_for_each(|hook| attach(&directory, &load(hook, client)?, hook.attach()))
 }
 
 /// Puts this process, and all that it starts, behind the doors of a group.

@@ -3,6 +3,7 @@
 //! Each try is a process of its own that ends right after, so nothing of it stays. The caller must be single-threaded.
 
 use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -10,7 +11,7 @@ use rustix::process::{WaitOptions, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::namespaces::{self, Forked};
-use super::{Namespaces, mounts, privileges};
+use super::{Namespaces, doors, mounts, privileges};
 use crate::protocol::Network;
 
 /// What was found out. An error says in the kernel's words why not.
@@ -24,6 +25,51 @@ pub struct Probe {
     pub user_namespaces: Result<(), String>,
     /// Landlock's version; 0 without it.
     pub landlock: u32,
+    /// Jobs that share the network can be kept from the client and the cloud's metadata.
+    pub doors: Result<(), String>,
+}
+
+/// One thing that was found out, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub what: &'static str,
+    pub outcome: Result<(), String>,
+    /// What to do about it, and what is without it.
+    pub remedy: &'static str,
+}
+
+impl Probe {
+    #[must_use]
+    pub fn findings(&self) -> [Finding; 5] {
+        let landlock = if self.landlock == 0 { Err("not in this kernel".to_owned()) } else { Ok(()) };
+        let finding = |what, outcome: &Result<(), String>, remedy| Finding { what, outcome: outcome.clone(), remedy };
+        [
+            finding("a user for each job", &self.own_users, "run the client as root"),
+            finding(
+                "own processes and files, as root",
+                &self.namespaces,
+                "run the client as root; in a container also with CAP_SYS_ADMIN",
+            ),
+            finding(
+                "own processes and files, as anybody",
+                &self.user_namespaces,
+                "needed only where the client is not root: allow unprivileged user namespaces \
+                 (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, \
+                 kernel.apparmor_restrict_unprivileged_userns)",
+            ),
+            finding(
+                "files held by Landlock",
+                &landlock,
+                "a kernel of Linux 5.13 or later with landlock in its lsm= list",
+            ),
+            finding(
+                "the client's port and the cloud's metadata closed",
+                &self.doors,
+                "run the client as root with control groups of version 2 mounted and writable; without it give server and \
+                 client a --cluster-key, or say network = \"none\" for services",
+            ),
+        ]
+    }
 }
 
 /// Tries everything. `uid` is a user that jobs would have.
@@ -38,7 +84,13 @@ pub fn probe(uid: u32) -> Probe {
             mounts::arrange_system()
         }),
         landlock: landlock_version(),
+        doors: try_doors().map_err(|error| error.to_string()),
     }
+}
+
+fn try_doors() -> io::Result<()> {
+    let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    std::fs::remove_dir(doors::close(&format!("job-orchestrator-probe-{}", std::process::id()), nobody)?)
 }
 
 fn in_a_child(namespaces: Namespaces, work: impl FnOnce() -> io::Result<()>) -> Result<(), String> {

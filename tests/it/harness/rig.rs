@@ -50,7 +50,7 @@ impl Executor {
         matches!(self, Self::OwnUser | Self::UserNamespace)
     }
 
-    fn confinement(self, number: u32, hidden: &Path) -> Confinement {
+    fn confinement(self, number: u32, hidden: &Path, group: Option<PathBuf>) -> Confinement {
         let (uid, namespaces) = match self {
             Self::Plain => return Confinement::Plain,
             Self::OwnUser => (Some(JOB_USER + number), Namespaces::Own),
@@ -62,7 +62,7 @@ impl Executor {
             uid,
             namespaces,
             network: Network::Host,
-            group: None,
+            group,
             hidden: vec![hidden.to_owned()],
         })
     }
@@ -74,6 +74,8 @@ pub struct Rig {
     pub tasks: Tasks,
     pub launcher: Launcher,
     pub executor: Executor,
+    /// The control group whose doors are closed.
+    pub group: Option<PathBuf>,
     started: std::cell::Cell<u32>,
 }
 
@@ -101,7 +103,18 @@ impl Rig {
             give(&jobs, CLIENT_USER);
         }
         let launcher = launcher_of(executor, dir.path(), &tasks).await;
-        Self { dir, tasks, launcher, executor, started: std::cell::Cell::new(0) }
+        Self { dir, tasks, launcher, executor, group: None, started: std::cell::Cell::new(0) }
+    }
+
+    /// In a network of its own, in which the machine has the cloud's metadata address.
+    pub async fn in_a_cloud(executor: Executor) -> Self {
+        let mut rig = Self::under(executor).await;
+        let commands = "ip link set lo up && ip address add 169.254.169.254/32 dev lo";
+        let program = rig.dir.path().join("in-a-cloud");
+        write_program(&program, &format!("exec /usr/bin/unshare --net /bin/sh -c '{commands} && exec {PROGRAM} keep'"));
+        rig.tasks = Tasks::default();
+        rig.launcher = Launcher::start(&program, &rig.dir.path().join("other.lock"), &rig.tasks).await.unwrap();
+        rig
     }
 
     /// The directory of all jobs; what is in it is not there for any of them.
@@ -135,7 +148,7 @@ impl Rig {
             }
         }
         self.started.set(self.started.get() + 1);
-        let confinement = self.executor.confinement(self.started.get(), &self.jobs());
+        let confinement = self.executor.confinement(self.started.get(), &self.jobs(), self.group.clone());
         let start = Start { submission, dir: dir.clone(), confinement, kill_grace_ms: GRACE.as_millis() as u64 };
         (Job { dir, assignment }, start)
     }
@@ -190,11 +203,14 @@ async fn launcher_of(executor: Executor, dir: &Path, tasks: &Tasks) -> Launcher 
     }
     let unprivileged = dir.join("launcher");
     let user = CLIENT_USER;
-    let script =
-        format!("#!/bin/sh\nexec /usr/bin/setpriv --reuid {user} --regid {user} --clear-groups {PROGRAM} $@\n");
-    std::fs::write(&unprivileged, script).unwrap();
-    std::fs::set_permissions(&unprivileged, Permissions::from_mode(0o755)).unwrap();
+    let command = format!("exec /usr/bin/setpriv --reuid {user} --regid {user} --clear-groups {PROGRAM} $@");
+    write_program(&unprivileged, &command);
     Launcher::start(&unprivileged, &lock, tasks).await.unwrap()
+}
+
+fn write_program(path: &Path, command: &str) {
+    std::fs::write(path, format!("#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n{command}\n")).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }
 
 fn give(path: &Path, user: u32) {

@@ -99,6 +99,13 @@ impl Boxes {
         self.taken().insert(assignment, user);
     }
 
+    /// Takes away what was made for boxes on this machine; where there are some, it stays for them.
+    pub fn close(&self) {
+        if let Some(group) = &self.surroundings.group {
+            let _ = std::fs::remove_dir(group);
+        }
+    }
+
     /// Nothing of the attempt runs any more.
     pub fn let_go(&self, assignment: AssignmentId) {
         self.taken().remove(&assignment);

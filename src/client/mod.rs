@@ -179,6 +179,13 @@ impl Client {
         Ok(())
     }
 
+    /// Leaves nothing on the machine that the next incarnation makes again, unless jobs need it.
+    pub fn close(&self) {
+        if self.is_idle() {
+            self.boxes.close();
+        }
+    }
+
     fn attempts(&self) -> MutexGuard<'_, Attempts> {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -323,6 +323,11 @@ pub(super) mod service {
     pub const UNTRUSTED: &str = "untrusted";
     /// `host` or `none`.
     pub const NETWORK: &str = "network";
+    /// What one job may use.
+    pub const MEMORY: &str = "memory_bytes";
+    pub const DISK: &str = "disk_bytes";
+    pub const PROCESSES: &str = "max_processes";
+    pub const OPEN_FILES: &str = "max_open_files";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
@@ -330,9 +335,21 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 8] =
-        [RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT, WALLTIME, ON_CONTACT_LOST, UNTRUSTED, NETWORK, CLIENTS];
-    pub const IN_ENVIRONMENT: [&str; 10] = [
+    pub const IN_FILE: [&str; 12] = [
+        RUNS_PER_USER,
+        MAX_RUNS,
+        DOWNLOAD_CONTRACT,
+        WALLTIME,
+        ON_CONTACT_LOST,
+        UNTRUSTED,
+        NETWORK,
+        MEMORY,
+        DISK,
+        PROCESSES,
+        OPEN_FILES,
+        CLIENTS,
+    ];
+    pub const IN_ENVIRONMENT: [&str; 14] = [
         UPLOAD_URL,
         DOWNLOAD_URL,
         TERMINATE_URL,
@@ -343,5 +360,9 @@ pub(super) mod service {
         ON_CONTACT_LOST,
         UNTRUSTED,
         NETWORK,
+        MEMORY,
+        DISK,
+        PROCESSES,
+        OPEN_FILES,
     ];
 }

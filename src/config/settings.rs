@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::protocol::Network;
+use crate::protocol::{JobLimits, Network};
 use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
 
 /// The key that server and clients share. Never printed.
@@ -77,6 +77,8 @@ pub struct ServiceSettings {
     pub untrusted: bool,
     /// What of the client's network its jobs have.
     pub network: Network,
+    /// What one of its jobs may use.
+    pub job_limits: JobLimits,
 }
 
 /// A client machine from the configuration. One that several services name is one client.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::{JobRequest, Limits, ServiceName};
 
 use crate::config::settings::{DownloadContract, ServiceSettings};
-use crate::protocol::Network;
+use crate::protocol::{JobLimits, Network};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,6 +52,12 @@ impl Services {
     #[must_use]
     pub fn is_trusted(&self, service: &ServiceName) -> bool {
         self.get(service).is_some_and(|service| !service.untrusted)
+    }
+
+    /// What one job of a service may use.
+    #[must_use]
+    pub fn job_limits(&self, service: &ServiceName) -> JobLimits {
+        self.get(service).map(|service| service.job_limits).unwrap_or_default()
     }
 
     /// What of a client's network jobs of a service have.

@@ -29,6 +29,7 @@ mod isolation;
 mod keeper;
 mod kills;
 mod lease;
+mod limits;
 mod main_job;
 mod openapi;
 mod policies_api;

@@ -17,8 +17,10 @@ use super::mounts::{self, Own};
 use super::script::Script;
 use super::word::{Told, encode, end_of};
 use super::{Isolation, Namespaces, doors, files, namespaces, privileges, syscalls};
-use crate::protocol::Network;
+use crate::protocol::{JobLimits, Network};
 
+/// Half of the way to the first that is taken.
+const OOM_SCORE: &str = "500";
 /// Shared with other jobs where the box has no mounts of its own, and so nobody's.
 const SHARED: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
 
@@ -28,6 +30,7 @@ pub(super) struct Setup<'a> {
     pub work: &'a Path,
     pub temp: &'a Path,
     pub script: &'a Script,
+    pub limits: &'a JobLimits,
     /// The keeper's user and group.
     pub keeper: (u32, u32),
 }
@@ -46,10 +49,14 @@ pub(super) fn run(setup: &Setup<'_>, word: PipeWriter) -> i32 {
 
 fn live(setup: &Setup<'_>, word: PipeWriter) -> io::Result<()> {
     close_all_but(&word)?;
+    // Where memory runs out the kernel takes jobs first, and neither the client nor a keeper.
+    std::fs::write("/proc/self/oom_score_adj", OOM_SCORE)?;
     arrange(setup)?;
     if let Some(uid) = setup.isolation.uid {
         privileges::become_user(uid)?;
     }
+    let is_only_job_of_user = setup.isolation.uid.is_some() || setup.isolation.namespaces == Namespaces::User;
+    privileges::limit(setup.limits, is_only_job_of_user)?;
     privileges::drop_all()?;
     hold_to_its_files(setup)?;
     syscalls::hold_back().map_err(io::Error::other)?;

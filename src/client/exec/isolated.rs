@@ -54,7 +54,8 @@ impl Exec for Isolation {
         match namespaces::fork(self.namespaces, self.network)? {
             Forked::Parent { child } => Ok(Ok(Started { child, word: Some(Word::new(reader)) })),
             Forked::Child => {
-                let setup = Setup { isolation: self, work: &work, temp: &temp, script: &script, keeper };
+                let limits = &attempt.submission.limits;
+                let setup = Setup { isolation: self, work: &work, temp: &temp, script: &script, limits, keeper };
                 let code = init::run(&setup, writer);
                 #[expect(
                     clippy::disallowed_methods,

@@ -2,9 +2,27 @@
 
 use std::io;
 
+use crate::protocol::JobLimits;
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities, set_no_new_privs};
+
+/// The limits that the kernel holds by itself. The number of processes is counted by user, and so only where the job's
+/// user has no others.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn limit(limits: &JobLimits, is_only_job_of_user: bool) -> io::Result<()> {
+    let hold = |resource, most: Option<u64>| match most {
+        Some(most) => setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }),
+        None => Ok(()),
+    };
+    if is_only_job_of_user {
+        // The first process of the box is one of them.
+        hold(Resource::Nproc, limits.processes.map(|most| most.saturating_add(1)))?;
+    }
+    Ok(hold(Resource::Nofile, limits.open_files)?)
+}
 
 /// Becomes another user, with the group of the same number and no others.
 ///

@@ -27,6 +27,7 @@ mod leftovers;
 mod limits;
 mod liveness;
 mod tree;
+mod usage;
 mod watched;
 
 use std::path::PathBuf;

@@ -90,7 +90,11 @@ fn signal(process: Process, signal: Signal) -> io::Result<()> {
     }
 }
 
-fn below_this() -> io::Result<Vec<Process>> {
+/// All processes below this one.
+///
+/// # Errors
+/// /proc cannot be read.
+pub(super) fn below_this() -> io::Result<Vec<Process>> {
     Ok(below(&all()?, [std::process::id().cast_signed()]))
 }
 

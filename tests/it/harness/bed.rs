@@ -405,7 +405,24 @@ impl Drop for Bed {
             std::thread::yield_now();
             left = processes_in(&own);
         }
+        remove_groups(&own);
         assert!(left.is_empty() || std::thread::panicking(), "processes left over: {left:#?}");
+    }
+}
+
+/// The control groups of clients that were killed; they are empty by now.
+fn remove_groups(bed: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let mounted: Vec<_> = mounts.lines().filter(|line| line.contains(" cgroup2 ")).collect();
+    for client in std::fs::read_dir(bed).into_iter().flatten().flatten() {
+        let Ok(identity) = std::fs::read(client.path().join("client.json")) else { continue };
+        let identity: serde_json::Value = serde_json::from_slice(&identity).unwrap_or_default();
+        let Some(journal) = identity["journal"].as_str() else { continue };
+        for mount in mounted.iter().filter_map(|line| line.split(' ').nth(1)) {
+            let _ = std::fs::remove_dir(Path::new(mount).join(own).join(format!("job-orchestrator-{journal}")));
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 use domain::{AssignmentId, End, JobId};
 use job_orchestrator::client::record::{self, Recorded};
 use job_orchestrator::protocol::{
-    ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, FORMER_SERVERS_HEADER, Network, Refusal,
-    SERVER_HEADER, Submission, What,
+    ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, FORMER_SERVERS_HEADER, JobLimits, Network,
+    Refusal, SERVER_HEADER, Submission, What,
 };
 use reqwest::Method;
 
@@ -43,6 +43,7 @@ pub fn spec(id: AssignmentId) -> Submission {
         stop_after_ms: None,
         trusted: false,
         network: Network::Host,
+        limits: JobLimits::default(),
     }
 }
 

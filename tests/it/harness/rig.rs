@@ -9,7 +9,7 @@ use domain::{AssignmentId, End, JobId};
 use job_orchestrator::client::exec::{Confinement, Isolation, Namespaces};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job as Recorded};
-use job_orchestrator::protocol::{Network, Submission};
+use job_orchestrator::protocol::{JobLimits, Network, Submission};
 use job_orchestrator::runtime::Tasks;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -140,6 +140,7 @@ impl Rig {
             stop_after_ms: None,
             trusted: false,
             network: Network::Host,
+            limits: JobLimits::default(),
         };
         record::begin(&dir, Recorded { submission: submission.clone(), boot: BootId::current().unwrap() }).unwrap();
         if !self.executor.is_root() {

@@ -91,8 +91,9 @@ impl Rig {
         Self::under(Executor::Plain).await
     }
 
+    /// Outside of /tmp, which jobs do not see anyway.
     pub async fn under(executor: Executor) -> Self {
-        let dir = tempfile::Builder::new().prefix("job-orchestrator-rig-").tempdir().unwrap();
+        let dir = tempfile::Builder::new().prefix("rig-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let jobs = dir.path().join("data");
         std::fs::create_dir(&jobs).unwrap();
         let tasks = Tasks::default();

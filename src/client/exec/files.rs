@@ -80,7 +80,12 @@ fn around(top: &Path, hidden: &[PathBuf], found: &mut Vec<PathBuf>) -> io::Resul
         found.push(top.to_owned());
         return Ok(());
     }
-    for entry in std::fs::read_dir(top)? {
+    let entries = match std::fs::read_dir(top) {
+        // What its user may not list, the job need not be kept from.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         around(&entry?.path(), hidden, found)?;
     }
     Ok(())

@@ -236,7 +236,8 @@ impl Job {
         if let Some(keeper) = self.keeper() {
             tokio::time::timeout(PATIENCE, keeper.ended()).await.expect("the job does not end").unwrap();
         }
-        record::read(&self.dir).unwrap().unwrap().exit.expect("no end is recorded").end
+        let exit = record::read(&self.dir).unwrap().unwrap().exit;
+        exit.unwrap_or_else(|| panic!("no end is recorded: {}", self.log())).end
     }
 
     pub fn log(&self) -> String {

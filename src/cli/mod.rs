@@ -7,6 +7,7 @@
 mod api;
 mod backup;
 mod check;
+mod client_check;
 mod clients;
 mod cluster_key;
 mod columns;
@@ -85,6 +86,9 @@ pub enum Command {
     /// Started by a client for itself.
     #[command(hide = true)]
     Keep,
+    /// Started by a client for itself.
+    #[command(hide = true)]
+    Probe(modes::Probe),
 }
 
 impl Cli {
@@ -113,6 +117,7 @@ impl Cli {
             Command::Restore(restore) => restore.run(&Environment::of_process()),
             Command::ClusterKey(make) => make.run(),
             Command::Keep => modes::keep(),
+            Command::Probe(probe) => probe.run(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::client_check;
 use super::setting_flags::{ClientFlags, ServerFlags};
 use crate::config::{self, Environment, keys};
 use crate::mode;
@@ -32,7 +33,8 @@ const CLIENT_EXAMPLES: &str = "\
 Examples:
   job-orchestrator client
   job-orchestrator client --slots 4 --label gpu --label memory_gb=64
-  job-orchestrator client --listen 0.0.0.0:9000 --cluster-key key";
+  job-orchestrator client --listen 0.0.0.0:9000 --cluster-key key
+  job-orchestrator client check";
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
@@ -47,10 +49,12 @@ pub struct Server {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = CLIENT_EXAMPLES)]
+#[command(after_help = CLIENT_EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Client {
     #[command(flatten)]
     settings: ClientFlags,
+    #[command(subcommand)]
+    action: Option<client_check::Action>,
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +89,9 @@ impl Server {
 
 impl Client {
     pub(super) fn run(self, environment: &Environment) -> anyhow::Result<ExitCode> {
+        if let Some(action) = self.action {
+            return action.run(environment);
+        }
         let in_force = config::client(self.settings.flags, environment)?;
         telemetry::init(&in_force.log)?;
         block_on(mode::client::run(in_force.settings))?;
@@ -107,6 +114,20 @@ impl Demo {
 pub(super) fn keep() -> anyhow::Result<ExitCode> {
     mode::keep::run()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What this machine can do, for the client that asks: by processes that are forked, so without a runtime.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// A user that jobs would have.
+    uid: u32,
+}
+
+impl Probe {
+    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+        println!("{}", serde_json::to_string(&crate::client::exec::probe(self.uid))?);
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn log_filter(text: &str) -> Result<String, telemetry::FilterError> {

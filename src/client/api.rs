@@ -27,7 +27,7 @@ use crate::files::upload::{Fault, Upload};
 use crate::files::zip::PackError;
 use crate::protocol::{
     ARRIVING, ASSIGNMENT_HEADER, AttemptStatus, EventsQuery, FORMER_SERVERS_HEADER, Held, Info, KILLED,
-    NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE, Refusal, SERVER_HEADER,
+    NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE, Refusal, SERVER_HEADER, UNTRUSTED,
 };
 use crate::runtime::chain;
 
@@ -208,6 +208,7 @@ impl From<ReceiveError> for Refused {
             ReceiveError::Server(ServerError::Other) => (StatusCode::CONFLICT, "other-server"),
             ReceiveError::Killed => (StatusCode::CONFLICT, KILLED),
             ReceiveError::Arriving => (StatusCode::CONFLICT, ARRIVING),
+            ReceiveError::Untrusted(_) => (StatusCode::FORBIDDEN, UNTRUSTED),
             ReceiveError::NoSlot => (StatusCode::SERVICE_UNAVAILABLE, "no-free-slot"),
             ReceiveError::Server(ServerError::Journal(_)) | ReceiveError::Disk(_) | ReceiveError::Journal(_) => {
                 return Self::failed(&error);

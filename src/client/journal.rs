@@ -6,18 +6,24 @@
 //! fsynced (see [`super::keeper`]); a directory without the job in its record was never acknowledged and is dropped.
 //! Must not know what is in memory about an attempt.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use domain::{AssignmentId, End};
 use serde::{Deserialize, Serialize};
 
 use super::disk::Trouble;
+use super::exec;
 use super::keeper::{self, Keeper, Liveness};
 use super::record::{self, BootId, Exit, Job, Recorded};
 use crate::files::durable;
 use crate::protocol::Submission;
 
+/// A job that is a user of its own comes through to its own directory, and sees no other's name.
+const JOBS_MODE: u32 = 0o711;
+const TRASH_MODE: u32 = 0o700;
 const RESULT_FILE: &str = "result.zip";
 /// The end of an attempt of another boot, and of one whose keeper left no word.
 pub const CUT_OFF: Exit = Exit { end: End::CutOff, duration_ms: 0 };
@@ -61,6 +67,8 @@ pub struct Found {
     pub submission: Submission,
     /// Somebody asked for its end.
     pub kill_requested: bool,
+    /// The user that it runs as, where it is not the client's.
+    pub user: Option<u32>,
     pub state: FoundState,
 }
 
@@ -100,8 +108,10 @@ impl Journal {
     pub fn open(data: PathBuf) -> Result<Self, JournalError> {
         let boot = BootId::current().map_err(JournalError::new("read the boot id of", Path::new("/proc")))?;
         let journal = Self { data: std::sync::Arc::new(data), boot };
-        for dir in [journal.jobs(), journal.trash()] {
-            std::fs::create_dir_all(&dir).map_err(JournalError::new("make", &dir))?;
+        for (dir, mode) in [(journal.jobs(), JOBS_MODE), (journal.trash(), TRASH_MODE)] {
+            let made = std::fs::create_dir_all(&dir);
+            let closed = made.and_then(|()| std::fs::set_permissions(&dir, Permissions::from_mode(mode)));
+            closed.map_err(JournalError::new("make", &dir))?;
         }
         Ok(journal)
     }
@@ -155,7 +165,7 @@ impl Journal {
     /// The job's own directory: its payload, and what it makes of it.
     #[must_use]
     pub fn work(&self, assignment: AssignmentId) -> PathBuf {
-        self.dir(assignment).join(keeper::WORK_DIR)
+        self.dir(assignment).join(exec::WORK_DIR)
     }
 
     #[must_use]
@@ -286,7 +296,7 @@ impl Journal {
         let liveness = Liveness::of(&dir).map_err(JournalError::new("look for a keeper in", &dir))?;
         // Only then the end: a keeper that ended meanwhile has left it.
         let recorded = record::read(&dir).map_err(JournalError::new("read the record in", &dir))?;
-        let Some(Recorded { job: Job { submission, boot }, kill_requested, exit, .. }) = recorded else {
+        let Some(Recorded { job: Job { submission, boot }, user, kill_requested, exit, .. }) = recorded else {
             return Ok(None);
         };
         let state = match (exit, liveness) {
@@ -296,7 +306,7 @@ impl Journal {
             (None, Liveness::NeverStarted) => FoundState::Held,
             (None, Liveness::Gone) => FoundState::Orphaned,
         };
-        Ok(Some(Found { submission, kill_requested, state }))
+        Ok(Some(Found { submission, kill_requested, user, state }))
     }
 }
 

@@ -7,9 +7,11 @@
 
 mod api;
 mod attempts;
+pub mod boxes;
 mod disk;
 mod events;
-mod exec;
+pub mod exec;
+mod follow;
 mod heard;
 mod journal;
 pub mod keeper;
@@ -30,7 +32,7 @@ use tokio::sync::{Notify, watch};
 
 pub use api::serve;
 pub use attempts::Phase;
-pub use exec::{KillError, Killed};
+pub use follow::{KillError, Killed};
 pub use journal::JournalError;
 pub use receive::ReceiveError;
 pub use results::{Results, ResultsError};
@@ -40,6 +42,7 @@ use crate::config::settings::ClientSettings;
 use crate::protocol::{Info, PROTOCOL_VERSION};
 use crate::runtime::{Tasks, Wake};
 use attempts::{Attempts, News};
+use boxes::{Boxes, BoxesError};
 use disk::{Disk, Trouble};
 use heard::Heard;
 use journal::{FoundState, Identity, Journal};
@@ -56,6 +59,8 @@ pub enum ClientError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Launcher(#[from] LauncherError),
+    #[error(transparent)]
+    Boxes(#[from] BoxesError),
     #[error("the data directory {} cannot be used", path.display())]
     DataDir { path: std::path::PathBuf, source: std::io::Error },
 }
@@ -83,6 +88,7 @@ pub struct Client {
     /// Told when a payload stops arriving, whole or not.
     arrivals: Notify,
     launcher: Launcher,
+    boxes: Boxes,
     packing: results::Packing,
 }
 
@@ -93,10 +99,11 @@ impl Client {
     /// # Errors
     /// The data directory cannot be used, or the launcher not be started.
     pub async fn open(settings: ClientSettings, program: &Path, tasks: &Tasks) -> Result<Arc<Self>, ClientError> {
-        let data_dir = std::path::absolute(&settings.data_dir)
-            .map_err(|source| ClientError::DataDir { path: settings.data_dir.clone(), source })?;
+        let data_dir = settings.data_dir.canonicalize();
+        let data_dir = data_dir.map_err(|source| ClientError::DataDir { path: settings.data_dir.clone(), source })?;
         let journal = Journal::open(data_dir)?;
         let identity = journal.identity()?;
+        let boxes = Boxes::find_out(&settings, program, journal.data(), &identity.journal).await?;
         let incarnation =
             journal::random_id().map_err(|source| ClientError::DataDir { path: journal.trash(), source })?;
         let (refused, known_refused) = RefusedFile::open(journal.refused())
@@ -117,6 +124,7 @@ impl Client {
             news: watch::Sender::new(News::default()),
             arrivals: Notify::new(),
             launcher,
+            boxes,
             packing: results::Packing::default(),
             journal,
             settings,
@@ -137,6 +145,9 @@ impl Client {
             let assignment = found.submission.assignment;
             if found.kill_requested {
                 killed.push(assignment);
+            }
+            if let (FoundState::Running(_) | FoundState::Orphaned, Some(user)) = (&found.state, found.user) {
+                self.boxes.occupied(assignment, user);
             }
             let mut attempts = self.attempts();
             match found.state {
@@ -166,6 +177,13 @@ impl Client {
         self.publish();
         self.start_ready();
         Ok(())
+    }
+
+    /// Leaves nothing on the machine that the next incarnation makes again, unless jobs need it.
+    pub fn close(&self) {
+        if self.is_idle() {
+            self.boxes.close();
+        }
     }
 
     fn attempts(&self) -> MutexGuard<'_, Attempts> {

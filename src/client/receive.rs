@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 use super::Client;
 use super::attempts::{Admission, Held, Refused};
 use super::disk::Trouble;
+use super::exec::{Refusal, SCRIPT, WORK_DIR};
 use super::journal::JournalError;
-use super::keeper::SCRIPT;
 use super::servers::ServerError;
 use crate::files::upload::{Part, Payload, Stored, Upload, UploadError};
 use crate::protocol::Submission;
@@ -35,6 +35,8 @@ pub enum ReceiveError {
     Spec(String),
     #[error(transparent)]
     Server(#[from] ServerError),
+    #[error(transparent)]
+    Untrusted(#[from] Refusal),
     #[error("the assignment was killed, or refused, before it came")]
     Killed,
     #[error("the client does not have the slots, or too many assignments wait for them")]
@@ -65,7 +67,7 @@ impl ReceiveError {
 
     /// Whether the caller gives the job to somebody else upon it.
     fn is_final(&self) -> bool {
-        matches!(self, Self::NoSlot | Self::Arriving) || self.trouble().is_some()
+        matches!(self, Self::NoSlot | Self::Arriving | Self::Untrusted(_)) || self.trouble().is_some()
     }
 }
 
@@ -134,6 +136,7 @@ impl Client {
         if submission.assignment != offered {
             return Err(ReceiveError::Spec("is of another assignment than the header".to_owned()));
         }
+        self.boxes.admit(&submission)?;
         self.serve(server)?;
         let Some(mut arrival) = self.admit(&submission, server).await? else { return Ok(()) };
         let stored = self.store(offered, upload).await?;
@@ -188,7 +191,7 @@ impl Client {
     }
 
     async fn store(&self, assignment: AssignmentId, mut upload: Upload) -> Result<Stored, ReceiveError> {
-        let mut payload = Payload::volatile(&self.journal.dir(assignment), super::keeper::WORK_DIR);
+        let mut payload = Payload::volatile(&self.journal.dir(assignment), WORK_DIR);
         while let Some(part) = upload.next().await? {
             if let Part::File(file) = part {
                 payload.receive(file).await?;

@@ -1,7 +1,7 @@
 //! The record of one attempt: a file of lines beside it that is only ever appended to.
 //!
 //! Owns the file `record` in an attempt's directory. Its lines are: the job, by the client, once the payload is whole;
-//! the keeper's pid, by the keeper; a request to kill it, by the client before it is answered; the end, by the keeper, or
+//! the user that it runs as, if it has one of its own, and the keeper's pid, by the keeper; a request to kill it, by the client before it is answered; the end, by the keeper, or
 //! by the client for an attempt that has none. The first line of a kind counts, so what was recorded first is the end. A
 //! line that a crash or a full disk tore counts for nothing, and costs nothing of what follows: every line but the first
 //! begins with a line break of its own. A keeper holds the lock on this file for as long as it lives.
@@ -74,6 +74,7 @@ impl Exit {
 #[serde(rename_all = "kebab-case")]
 enum Line {
     Job(Job),
+    User(u32),
     Keeper(u32),
     Kill,
     Exit(Exit),
@@ -83,6 +84,8 @@ enum Line {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     pub job: Job,
+    /// The user that run.sh runs as, where it is not the client's.
+    pub user: Option<u32>,
     /// The pid of its keeper: run.sh was, or is about to be, started.
     pub keeper: Option<u32>,
     /// Somebody asked for its end.
@@ -161,11 +164,14 @@ impl Hold {
         Ok(Self(file))
     }
 
-    /// Records that this process is the keeper.
+    /// Records that this process is the keeper of a job that runs as `user`.
     ///
     /// # Errors
     /// The file system's.
-    pub fn kept(&self) -> io::Result<()> {
+    pub fn kept(&self, user: Option<u32>) -> io::Result<()> {
+        if let Some(user) = user {
+            append(&self.0, &Line::User(user))?;
+        }
         append(&self.0, &Line::Keeper(std::process::id()))
     }
 
@@ -192,10 +198,11 @@ fn write(mut file: &File, before: &str, line: &Line) -> io::Result<()> {
 }
 
 fn parse(bytes: &[u8]) -> Option<Recorded> {
-    let (mut job, mut keeper, mut kill_requested, mut exit) = (None, None, false, None);
+    let (mut job, mut user, mut keeper, mut kill_requested, mut exit) = (None, None, None, false, None);
     for line in bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
         match serde_json::from_slice(line) {
             Ok(Line::Job(line)) => job = job.or(Some(line)),
+            Ok(Line::User(line)) => user = user.or(Some(line)),
             Ok(Line::Keeper(line)) => keeper = keeper.or(Some(line)),
             Ok(Line::Kill) => kill_requested = true,
             Ok(Line::Exit(line)) => exit = exit.or(Some(line)),
@@ -203,7 +210,7 @@ fn parse(bytes: &[u8]) -> Option<Recorded> {
             Err(_) => {}
         }
     }
-    Some(Recorded { job: job?, keeper, kill_requested, exit })
+    Some(Recorded { job: job?, user, keeper, kill_requested, exit })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use domain::Slots;
 use super::doors;
 use super::parse::{self, MAX_SECONDS};
 use super::resolve::Resolver;
-use super::settings::ClientSettings;
+use super::settings::{ClientSettings, UidRange};
 
 /// Every setting of the client. After a mistake the values are of no use, and `resolver` knows of it.
 pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
@@ -20,6 +20,15 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
     let labels = resolver.take("labels", parse::labels).unwrap_or_default();
     let kill_grace = resolver.take("kill_grace_seconds", parse::whole(0..=3600)).unwrap_or_default();
     let max_result_bytes = resolver.take("max_result_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
+    let no_isolation = resolver.take("no_isolation", parse::switch).unwrap_or_default();
+    let uid_range = resolver.given("uid_range").and_then(|given| {
+        let range = resolver.parse(&given, parse::uid_range)?;
+        if u64::from(range.count()) < slots {
+            resolver.wrong(&given, "there are more slots than users in it", "give a wider range");
+        }
+        resolver.in_force("uid_range", given.text, given.origin);
+        Some(range)
+    });
     let shutdown = resolver.take("shutdown_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     ClientSettings {
         listen: doors.listen,
@@ -28,6 +37,10 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
         slots: slots as u32,
         labels,
         cluster_key: doors.cluster_key,
+        cluster_key_file: doors.cluster_key_file,
+        isolation: !no_isolation,
+        // After a mistake, of which the resolver knows, it is of no use.
+        uid_range: uid_range.unwrap_or(UidRange::ONE),
         kill_grace: Duration::from_secs(kill_grace),
         max_result_bytes,
         shutdown: Duration::from_secs(shutdown),

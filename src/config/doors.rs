@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::mistakes::Origin;
 use super::resolve::{Given, NOT_SET, Resolver};
@@ -12,6 +13,8 @@ use super::{cluster_key, keys, parse};
 pub(super) struct Doors {
     pub listen: SocketAddr,
     pub cluster_key: Option<ClusterKey>,
+    /// The file that it is in.
+    pub cluster_key_file: Option<PathBuf>,
 }
 
 /// Beyond loopback a client needs the key.
@@ -49,7 +52,8 @@ fn open(resolver: &mut Resolver<'_>, also_beyond_loopback: impl Fn(&mut Resolver
     if key_file.is_none() {
         resolver.in_force("cluster_key_file", NOT_SET.into(), Origin::Default);
     }
-    Doors { listen, cluster_key: key_file.and_then(|file| cluster_key(resolver, file)) }
+    let (cluster_key_file, cluster_key) = key_file.and_then(|file| cluster_key(resolver, file)).unzip();
+    Doors { listen, cluster_key, cluster_key_file }
 }
 
 /// The address. Where only the file or the default gives one, the predecessor's PORT changes its port.
@@ -72,13 +76,13 @@ fn listen(resolver: &mut Resolver<'_>) -> (SocketAddr, Given) {
     (address, given)
 }
 
-fn cluster_key(resolver: &mut Resolver<'_>, given: Given) -> Option<ClusterKey> {
+fn cluster_key(resolver: &mut Resolver<'_>, given: Given) -> Option<(PathBuf, ClusterKey)> {
     let path = resolver.parse(&given, parse::path)?;
     match cluster_key::read(&path) {
         Ok(key) => {
             let shown = format!("set (file {})", path.display());
             resolver.in_force("cluster_key_file", shown, given.origin);
-            Some(key)
+            Some((path, key))
         }
         Err(error) => {
             let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();

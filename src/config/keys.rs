@@ -227,6 +227,26 @@ pub const CLIENT: &Mode = &Mode {
             default: "10000000000",
             help: "The largest result of one job, before packing",
         },
+        Key {
+            name: "no_isolation",
+            flag: "no-isolation",
+            variables: &["ORCHESTRATOR_NO_ISOLATION"],
+            kind: Kind::Switch,
+            value_name: "",
+            default: "false",
+            help: "Run scripts with the client's own rights: every job can read and do what the client can. Only for \
+                   scripts of people you trust",
+        },
+        Key {
+            name: "uid_range",
+            flag: "uid-range",
+            variables: &["ORCHESTRATOR_UID_RANGE"],
+            kind: Kind::Text,
+            value_name: "FIRST-LAST",
+            default: "1879048192-1879113727",
+            help: "The numbers of the users that jobs run as, where the client is root: one for each job that runs. \
+                   Nothing else on this machine may have them",
+        },
         CLUSTER_KEY,
         SHUTDOWN,
         LOG,
@@ -299,6 +319,15 @@ pub(super) mod service {
     pub const WALLTIME: &str = "walltime_seconds";
     /// `finish` or `stop`.
     pub const ON_CONTACT_LOST: &str = "on_contact_lost";
+    /// Whether its scripts are strangers', which is so without it.
+    pub const UNTRUSTED: &str = "untrusted";
+    /// `host` or `none`.
+    pub const NETWORK: &str = "network";
+    /// What one job may use.
+    pub const MEMORY: &str = "memory_bytes";
+    pub const DISK: &str = "disk_bytes";
+    pub const PROCESSES: &str = "max_processes";
+    pub const OPEN_FILES: &str = "max_open_files";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
@@ -306,8 +335,21 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 6] = [RUNS_PER_USER, MAX_RUNS, DOWNLOAD_CONTRACT, WALLTIME, ON_CONTACT_LOST, CLIENTS];
-    pub const IN_ENVIRONMENT: [&str; 8] = [
+    pub const IN_FILE: [&str; 12] = [
+        RUNS_PER_USER,
+        MAX_RUNS,
+        DOWNLOAD_CONTRACT,
+        WALLTIME,
+        ON_CONTACT_LOST,
+        UNTRUSTED,
+        NETWORK,
+        MEMORY,
+        DISK,
+        PROCESSES,
+        OPEN_FILES,
+        CLIENTS,
+    ];
+    pub const IN_ENVIRONMENT: [&str; 14] = [
         UPLOAD_URL,
         DOWNLOAD_URL,
         TERMINATE_URL,
@@ -316,5 +358,11 @@ pub(super) mod service {
         DOWNLOAD_CONTRACT,
         WALLTIME,
         ON_CONTACT_LOST,
+        UNTRUSTED,
+        NETWORK,
+        MEMORY,
+        DISK,
+        PROCESSES,
+        OPEN_FILES,
     ];
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use domain::{Labels, OnContactLost, Walltime};
 
-use super::settings::DownloadContract;
+use super::settings::{DownloadContract, UidRange};
+use crate::protocol::Network;
 use crate::telemetry::LogFormat;
 
 /// The longest time a setting may give: 30 years, far from any overflow.
@@ -62,6 +63,22 @@ pub(super) fn on_contact_lost(text: &str) -> Result<OnContactLost, String> {
         "finish" => Ok(OnContactLost::Finish),
         "stop" => Ok(OnContactLost::Stop),
         _ => Err("give finish or stop".into()),
+    }
+}
+
+pub(super) fn uid_range(text: &str) -> Result<UidRange, String> {
+    let numbers =
+        text.split_once('-').and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)));
+    numbers
+        .and_then(|(first, last)| UidRange::new(first, last))
+        .ok_or_else(|| "give two numbers of users, the lower one first and above 0, such as 70000-70063".into())
+}
+
+pub(super) fn network(text: &str) -> Result<Network, String> {
+    match text {
+        "host" => Ok(Network::Host),
+        "none" => Ok(Network::None),
+        _ => Err("give host or none".into()),
     }
 }
 

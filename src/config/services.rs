@@ -7,14 +7,15 @@ use toml::Value;
 
 use super::keys::Kind;
 use super::keys::service::{
-    CLIENTS, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, ON_CONTACT_LOST, RUNS_PER_USER, TERMINATE_URL,
-    UPLOAD_URL, WALLTIME,
+    CLIENTS, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK, ON_CONTACT_LOST,
+    OPEN_FILES, PROCESSES, RUNS_PER_USER, TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
 };
 use super::mistakes::{Mistake, Origin, did_you_mean};
 use super::parse;
 use super::resolve::{Given, Resolver};
 use super::settings::{DownloadContract, ServiceSettings, StaticClient};
 use super::static_clients::Clients;
+use crate::protocol::JobLimits;
 
 /// All services of both layers, and the machines behind them.
 pub(super) fn take(resolver: &mut Resolver<'_>) -> (BTreeMap<ServiceName, ServiceSettings>, Vec<StaticClient>) {
@@ -114,7 +115,21 @@ impl Service<'_> {
         let walltime = self.take(resolver, WALLTIME, Kind::Number, parse::walltime);
         let on_contact_lost = self.take(resolver, ON_CONTACT_LOST, Kind::Text, parse::on_contact_lost);
         let on_contact_lost = on_contact_lost.unwrap_or_default();
-        ServiceSettings { limits: Limits { runs_per_user, max_runs }, download_contract, walltime, on_contact_lost }
+        let untrusted = self.take(resolver, UNTRUSTED, Kind::Switch, parse::switch).unwrap_or(true);
+        let network = self.take(resolver, NETWORK, Kind::Text, parse::network).unwrap_or_default();
+        let job_limits = self.job_limits(resolver);
+        let limits = Limits { runs_per_user, max_runs };
+        ServiceSettings { limits, download_contract, walltime, on_contact_lost, untrusted, network, job_limits }
+    }
+
+    fn job_limits(&self, resolver: &mut Resolver<'_>) -> JobLimits {
+        let mut limit = |key| self.take(resolver, key, Kind::Number, parse::whole(1..=u64::MAX >> 1));
+        JobLimits {
+            memory_bytes: limit(MEMORY),
+            disk_bytes: limit(DISK),
+            processes: limit(PROCESSES),
+            open_files: limit(OPEN_FILES),
+        }
     }
 
     fn take<T>(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::protocol::{JobLimits, Network};
 use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
 
 /// The key that server and clients share. Never printed.
@@ -72,6 +73,12 @@ pub struct ServiceSettings {
     pub walltime: Option<Walltime>,
     /// What becomes of an attempt whose client is cut off.
     pub on_contact_lost: OnContactLost,
+    /// Whether its scripts are strangers'.
+    pub untrusted: bool,
+    /// What of the client's network its jobs have.
+    pub network: Network,
+    /// What one of its jobs may use.
+    pub job_limits: JobLimits,
 }
 
 /// A client machine from the configuration. One that several services name is one client.
@@ -87,6 +94,44 @@ pub struct StaticClient {
     pub kill_url: Option<String>,
 }
 
+/// Numbers of users, first and last. Never root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UidRange {
+    first: u32,
+    last: u32,
+}
+
+impl UidRange {
+    /// One user, who is nobody.
+    pub const ONE: Self = Self { first: 65_534, last: 65_534 };
+
+    /// `None` where that is no range, or has root or nobody's number in it.
+    #[must_use]
+    pub fn new(first: u32, last: u32) -> Option<Self> {
+        (0 < first && first <= last && last < u32::MAX).then_some(Self { first, last })
+    }
+
+    #[must_use]
+    pub fn first(self) -> u32 {
+        self.first
+    }
+
+    /// How many users are in it.
+    #[must_use]
+    pub fn count(self) -> u32 {
+        self.last - self.first + 1
+    }
+
+    pub fn users(self) -> impl Iterator<Item = u32> {
+        self.first..=self.last
+    }
+
+    #[must_use]
+    pub fn contains(self, user: u32) -> bool {
+        (self.first..=self.last).contains(&user)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
     pub listen: SocketAddr,
@@ -95,6 +140,12 @@ pub struct ClientSettings {
     pub slots: u32,
     pub labels: Labels,
     pub cluster_key: Option<ClusterKey>,
+    /// The file that it is in.
+    pub cluster_key_file: Option<PathBuf>,
+    /// Whether scripts are kept from the rest of the machine.
+    pub isolation: bool,
+    /// The users that jobs run as, where the client is root.
+    pub uid_range: UidRange,
     /// From TERM to KILL for what is left of an ended or killed job.
     pub kill_grace: Duration,
     /// Of one job's results, before packing, in bytes.

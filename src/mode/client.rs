@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,6 +19,7 @@ const THIS_BINARY: &str = "/proc/self/exe";
 /// A client that listens.
 pub struct Running {
     pub address: SocketAddr,
+    client: Arc<Client>,
     tasks: Tasks,
     shutdown: Duration,
     _lock: DataDirLock,
@@ -43,24 +45,27 @@ pub async fn run(settings: ClientSettings) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The data directory is in use or cannot be written, the launcher cannot be started, or the address is taken.
-pub async fn start(settings: ClientSettings) -> anyhow::Result<Running> {
+pub async fn start(mut settings: ClientSettings) -> anyhow::Result<Running> {
     let lock = DataDirLock::acquire(&settings.data_dir, "client")?;
     let (listen, shutdown, key) = (settings.listen, settings.shutdown, settings.cluster_key.clone());
     let tasks = Tasks::default();
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
+    settings.listen = address;
     let slots = settings.slots;
     let client = Client::open(settings, Path::new(THIS_BINARY), &tasks).await?;
     let stop = tasks.stop().clone().cancelled_owned();
-    tasks.spawn("http", OnEnd::Fatal, client::serve(client, key, listener, stop, shutdown));
+    tasks.spawn("http", OnEnd::Fatal, client::serve(Arc::clone(&client), key, listener, stop, shutdown));
     tracing::info!(%address, slots, "client is ready");
-    Ok(Running { address, tasks, shutdown, _lock: lock })
+    Ok(Running { address, client, tasks, shutdown, _lock: lock })
 }
 
 impl Running {
     /// Stops taking, and lets the answers that were begun end within the deadline.
     pub async fn stop(self, terminations: &mut Terminations) {
-        match self.tasks.drain(self.shutdown, terminations).await {
+        let drained = self.tasks.drain(self.shutdown, terminations).await;
+        self.client.close();
+        match drained {
             Deadline::Met => tracing::info!("stopped; jobs that run go on"),
             Deadline::Missed => tracing::warn!("the deadline passed; what was left goes on at the next start"),
             Deadline::Cut => tracing::warn!("told twice; what was left goes on at the next start"),

@@ -108,7 +108,8 @@ fn quoted(path: &Path) -> toml::Value {
 
 fn client_settings(dir: &Path, number: u32, slots: u32) -> anyhow::Result<ClientSettings> {
     let data_dir = quoted(&dir.join(format!("client-{number}")));
-    let text = format!("[client]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir}\nslots = {slots}\n");
+    let key = cluster_key(dir)?;
+    let text = format!("[client]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir}\nslots = {slots}\n{key}");
     let flags = configuration(dir, &text, &format!("client-{number}.toml"))?;
     Ok(config::client(flags, &Environment::default())?.settings)
 }
@@ -117,10 +118,18 @@ fn server_settings(dir: &Path, clients: &[SocketAddr]) -> anyhow::Result<ServerS
     let data_dir = quoted(&dir.join("server"));
     let urls: Vec<_> = clients.iter().map(|address| format!("http://{address}")).collect();
     let text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir}\n\n[service.{SERVICE}]\nclients = {urls:?}\n"
+        "[server]\nlisten = \"127.0.0.1:0\"\ndata_dir = {data_dir}\n{}\n[service.{SERVICE}]\nclients = {urls:?}\n",
+        cluster_key(dir)?
     );
     let flags = configuration(dir, &text, "server.toml")?;
     Ok(config::server(flags, &Environment::default())?.settings)
+}
+
+/// The line that names the key which server and clients share: a script that reaches a client gets nowhere with it.
+fn cluster_key(dir: &Path) -> anyhow::Result<String> {
+    let file = dir.join("cluster-key");
+    config::cluster_key::make(&file).with_context(|| format!("cannot make {}", file.display()))?;
+    Ok(format!("cluster_key_file = {}\n", quoted(&file)))
 }
 
 async fn jobs(http: &reqwest::Client, url: &str, dir: &Path, count: u32) -> anyhow::Result<()> {

@@ -57,6 +57,41 @@ pub struct Submission {
     /// milliseconds; none: it goes on for ever. Proof is [`EventsQuery::page`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_after_ms: Option<u64>,
+    /// The service's scripts are known to be harmless: they may run where nothing can hold them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trusted: bool,
+    #[serde(default)]
+    pub network: Network,
+    #[serde(default)]
+    pub limits: JobLimits,
+}
+
+/// What a job may use; none: as much as there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobLimits {
+    /// Memory of all its processes together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// On the disk: its directories and its log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+    /// At once, threads included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processes: Option<u64>,
+    /// Of one process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_files: Option<u64>,
+}
+
+/// What of the client's network a job has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// All but the cloud's metadata service and the client itself.
+    #[default]
+    Host,
+    /// Only what its own processes offer each other.
+    None,
 }
 
 /// The 200 answer of `POST /submit`: the client holds the whole payload.
@@ -139,11 +174,14 @@ pub const ARRIVING: &str = "arriving";
 /// The code of a refusal: the results are larger than the client packs, and will stay so.
 pub const RESULTS_TOO_LARGE: &str = "results-too-large";
 
+/// The code of a refusal: nothing can hold a script there, and the service's scripts are not trusted.
+pub const UNTRUSTED: &str = "untrusted";
+
 /// The body of every refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// A stable word: `no-such-assignment`, `other-server`, `bad-upload`, `no-free-slot`, `wrong-key`, `disk-full`,
-    /// `read-only`, `arriving`, `killed`, `results-too-large`.
+    /// `read-only`, `arriving`, `killed`, `results-too-large`, `untrusted`.
     pub code: String,
     pub message: String,
 }

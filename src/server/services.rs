@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::{JobRequest, Limits, ServiceName};
 
 use crate::config::settings::{DownloadContract, ServiceSettings};
+use crate::protocol::{JobLimits, Network};
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
@@ -45,6 +46,24 @@ impl Services {
         let service = self.get(&job.service).and_then(|service| service.walltime);
         let walltime = [job.walltime, service].into_iter().flatten().min()?;
         Some(Duration::from_secs(walltime.seconds().into()))
+    }
+
+    /// Whether scripts of a service may run where nothing can hold them.
+    #[must_use]
+    pub fn is_trusted(&self, service: &ServiceName) -> bool {
+        self.get(service).is_some_and(|service| !service.untrusted)
+    }
+
+    /// What one job of a service may use.
+    #[must_use]
+    pub fn job_limits(&self, service: &ServiceName) -> JobLimits {
+        self.get(service).map(|service| service.job_limits).unwrap_or_default()
+    }
+
+    /// What of a client's network jobs of a service have.
+    #[must_use]
+    pub fn network(&self, service: &ServiceName) -> Network {
+        self.get(service).map(|service| service.network).unwrap_or_default()
     }
 
     /// How long an attempt of a service may go on without contact; a service that is no longer configured lets its

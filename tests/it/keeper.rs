@@ -1,160 +1,18 @@
 //! A job's end is the script's own, and nothing of a job outlives it, whatever dies above it.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use domain::{AssignmentId, End, JobId};
+use domain::End;
+use job_orchestrator::client::keeper::Liveness;
 use job_orchestrator::client::keeper::contact::{self, BootTime};
-use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
-use job_orchestrator::client::record::{self, BootId, Job as Recorded};
-use job_orchestrator::protocol::Submission;
+use job_orchestrator::client::record::{self, BootId};
 use job_orchestrator::runtime::{Tasks, Terminations};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 
 use crate::harness::PATIENCE;
-
-const GRACE: Duration = Duration::from_millis(300);
-
-/// A launcher, and a directory for its jobs.
-struct Rig {
-    dir: TempDir,
-    tasks: Tasks,
-    launcher: Launcher,
-}
-
-/// One job that was started.
-struct Job {
-    dir: PathBuf,
-}
-
-impl Rig {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let tasks = Tasks::default();
-        let launcher = launcher(dir.path(), &tasks).await;
-        Self { dir, tasks, launcher }
-    }
-
-    fn payload(&self, script: &str) -> (Job, Start) {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).unwrap();
-        let assignment = AssignmentId::from_random(random);
-        let dir = self.dir.path().join(assignment.to_string());
-        std::fs::create_dir_all(dir.join("work")).unwrap();
-        std::fs::write(dir.join("work/run.sh"), script).unwrap();
-        let submission = Submission {
-            assignment,
-            job: JobId(41),
-            attempt: 2,
-            user: 7.try_into().unwrap(),
-            service: "example".parse().unwrap(),
-            slots: 3,
-            walltime_ms: None,
-            stop_after_ms: None,
-        };
-        record::begin(&dir, Recorded { submission: submission.clone(), boot: BootId::current().unwrap() }).unwrap();
-        let start = Start { submission, dir: dir.clone(), kill_grace_ms: GRACE.as_millis() as u64 };
-        (Job { dir }, start)
-    }
-
-    async fn start(&self, script: &str) -> Job {
-        self.start_with(script, None, None).await
-    }
-
-    /// With a wall time and a lease.
-    async fn start_with(&self, script: &str, walltime: Option<Duration>, lease: Option<Duration>) -> Job {
-        let (job, mut start) = self.payload(script);
-        start.submission.walltime_ms = walltime.map(|limit| limit.as_millis() as u64);
-        start.submission.stop_after_ms = lease.map(|lease| lease.as_millis() as u64);
-        self.launcher.launch(start).await.unwrap();
-        job
-    }
-
-    async fn run(&self, script: &str) -> (Job, End) {
-        let job = self.start(script).await;
-        let end = job.end().await;
-        (job, end)
-    }
-
-    /// The launcher's pid.
-    fn launcher_pid(&self) -> i32 {
-        let lock = std::fs::canonicalize(self.dir.path().join("launcher.lock")).unwrap();
-        let is_ours = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/fd/1")).is_ok_and(|file| file == lock);
-        children_of(std::process::id().cast_signed()).into_iter().find(is_ours).unwrap()
-    }
-}
-
-impl Drop for Rig {
-    /// A test that failed leaves no job running.
-    fn drop(&mut self) {
-        for entry in std::fs::read_dir(self.dir.path()).into_iter().flatten().flatten() {
-            let keeper = record::read(&entry.path()).ok().flatten().and_then(|recorded| recorded.keeper);
-            if let Some(pid) = keeper.filter(|_| record::is_locked(&entry.path()).unwrap_or(false)) {
-                let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
-            }
-        }
-    }
-}
-
-async fn launcher(dir: &Path, tasks: &Tasks) -> Launcher {
-    let program = Path::new(env!("CARGO_BIN_EXE_job-orchestrator"));
-    Launcher::start(program, &dir.join("launcher.lock"), tasks).await.unwrap()
-}
-
-impl Job {
-    fn keeper(&self) -> Option<Keeper> {
-        match Liveness::of(&self.dir).unwrap() {
-            Liveness::Alive(keeper) => Some(keeper),
-            Liveness::Gone => None,
-            Liveness::NeverStarted => panic!("never started"),
-        }
-    }
-
-    async fn end(&self) -> End {
-        if let Some(keeper) = self.keeper() {
-            tokio::time::timeout(PATIENCE, keeper.ended()).await.expect("the job does not end").unwrap();
-        }
-        record::read(&self.dir).unwrap().unwrap().exit.expect("no end is recorded").end
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.join("log")).unwrap()
-    }
-
-    /// Waits until the script has written a file.
-    async fn wrote(&self, name: &str) -> String {
-        wait_for(|| std::fs::read_to_string(self.dir.join("work").join(name)).ok().filter(|text| text.ends_with('\n')))
-            .await
-    }
-}
-
-async fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain");
-        tokio::task::yield_now().await;
-    }
-}
-
-fn children_of(parent: i32) -> Vec<i32> {
-    let stat = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
-    let is_child = |pid: &i32| {
-        stat(*pid)
-            .is_some_and(|stat| stat.rsplit(')').next().unwrap().split_whitespace().nth(1) == Some(&parent.to_string()))
-    };
-    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(is_child).collect()
-}
-
-fn is_alive(pid: &str) -> bool {
-    kill(Pid::from_raw(pid.trim().parse().unwrap()), None).is_ok()
-}
+use crate::harness::rig::{Rig, children_of, is_alive, launcher, wait_for};
 
 #[tokio::test]
 async fn exit_is_the_scripts_own() {
@@ -279,7 +137,7 @@ async fn wall_time_ends_the_whole_tree_and_is_the_end() {
 async fn attempt_whose_lease_has_run_out_is_not_started() {
     let rig = Rig::new().await;
     let lease = Duration::from_secs(1);
-    let contact = rig.dir.path().join(contact::FILE);
+    let contact = rig.jobs().join(contact::FILE);
     let run = async || {
         let job = rig.start_with("echo run > run", None, Some(lease)).await;
         let end = job.end().await;

@@ -4,6 +4,7 @@
 //! what the keeper saw first is the end. A keeper that cannot do its work says so in the job's log and leaves no exit, which
 //! counts as cut off: the machine's fault, never the script's.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -15,14 +16,17 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::{set_child_subreaper, set_name};
 use nix::sys::signal::Signal;
 use nix::unistd::{chdir, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
-use rustix::process::{Pid, WaitOptions, wait};
+use rustix::process::{WaitOptions, WaitStatus, wait, waitpid};
 
 use super::launcher::Inherited;
 use super::limits::Limits;
-use super::{LOG_FILE, Start, TEMP_DIR, WORK_DIR, script, tree};
+use super::{LOG_FILE, Start, TEMP_DIR, WORK_DIR, tree};
+use crate::client::exec::{Attempt, Started, end_of};
 use crate::client::record::{Exit, Hold};
 use crate::runtime::crash::CrashPoint;
 
+/// What a keeper's process is called.
+pub(super) const KEEPER_NAME: &CStr = c"jo-keeper";
 /// From one round of KILL to the next, while something still lives.
 const KILL_AGAIN: Duration = Duration::from_millis(100);
 /// From one try to record the end to the next, the first of which is doubled each time up to the second.
@@ -48,11 +52,11 @@ fn tell(what: &str) {
 
 fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce()) -> io::Result<()> {
     setsid()?;
-    hold.kept()?;
+    hold.kept(start.confinement.user())?;
     CrashPoint::KeeperRecorded.passed();
     started();
     set_child_subreaper(true)?;
-    set_name(c"jo-keeper")?;
+    set_name(KEEPER_NAME)?;
     stand_beside_the_job(start, inherited)?;
     let began = Instant::now();
     let mut limits = Limits::of(start, began)?;
@@ -60,8 +64,10 @@ fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce(
         record_end(hold, &Exit::without_duration(end));
         return Ok(());
     }
-    let mut job = match script::start(start)? {
-        Ok(script) => Job { script, inherited },
+    let attempt = Attempt { submission: &start.submission, dir: &start.dir };
+    let executor = start.confinement.executor();
+    let mut job = match executor.start(&attempt)? {
+        Ok(started) => Job { started, inherited },
         Err(why) => {
             record_end(hold, &Exit::without_duration(End::Invalid(why)));
             return Ok(());
@@ -71,6 +77,7 @@ fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce(
     let end = job.end(&mut limits)?;
     let duration = began.elapsed();
     job.leave_nothing(limits.kill_grace())?;
+    executor.clean_up(&attempt)?;
     CrashPoint::ScriptEnded.passed();
     record_end(hold, &Exit::new(end, duration));
     CrashPoint::EndRecorded.passed();
@@ -104,7 +111,7 @@ fn stand_beside_the_job(start: &Start, inherited: &Inherited) -> io::Result<()> 
 }
 
 struct Job<'a> {
-    script: Pid,
+    started: Started,
     inherited: &'a Inherited,
 }
 
@@ -157,28 +164,49 @@ impl Job<'_> {
         }
     }
 
-    /// Waits for a signal, for at most `patience`, and takes in all that has happened.
+    /// Waits for a signal or a word, for at most `patience`, and takes in all that has happened.
     fn look(&mut self, patience: PollTimeout) -> io::Result<Look> {
         let signals = &self.inherited.signals;
-        match poll(&mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)], patience) {
+        let mut watched = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        watched.extend(self.started.word.iter().map(|word| PollFd::new(word.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut watched, patience) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let is_told = watched.get(1).is_some_and(|word| word.any() != Some(false));
         let mut kill_requested = false;
         while let Some(signal) = signals.read_signal()? {
             kill_requested |= signal.ssi_signo == Signal::SIGTERM as u32;
         }
-        Ok(Look { kill_requested, ..self.reap()? })
+        // Before anything is reaped: who gives the word may end right after.
+        let script_end = if is_told { self.hear()? } else { None };
+        let look = self.reap()?;
+        Ok(Look { kill_requested, script_end: script_end.or(look.script_end), ..look })
     }
 
-    /// Reaps every child that has ended: run.sh, and orphans of the job that were passed on to its keeper.
+    /// The script's end, once it can be told. No word any more: what holds the script has died before it.
+    fn hear(&mut self) -> io::Result<Option<End>> {
+        let Some(word) = self.started.word.take() else { return Ok(None) };
+        let told = word.read()?;
+        if told.as_ref().is_some_and(|told| !told.alone) {
+            return Ok(told.map(|told| told.end));
+        }
+        // It has ended, or is about to.
+        let ended = waitpid(Some(self.started.child), WaitOptions::empty())?;
+        told.map(|told| Ok(told.end)).or(ended.map(|(_, status)| end_of_holder(status))).transpose()
+    }
+
+    /// Reaps every child that has ended: run.sh or what holds it, and orphans of the job that were passed on to its
+    /// keeper.
     fn reap(&mut self) -> io::Result<Look> {
         let mut look = Look { script_end: None, kill_requested: false, nothing_left: false };
         loop {
             match wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if pid == self.script => {
-                    look.script_end =
-                        status.exit_status().map(End::Exit).or(status.terminating_signal().map(End::Signal));
+                Ok(Some((pid, status))) if pid == self.started.child => {
+                    look.script_end = match self.started.word.take() {
+                        None => end_of(status),
+                        Some(word) => Some(word.read()?.map_or_else(|| end_of_holder(status), |told| Ok(told.end))?),
+                    };
                 }
                 Ok(None) => return Ok(look),
                 Err(rustix::io::Errno::CHILD) => return Ok(Look { nothing_left: true, ..look }),
@@ -186,6 +214,15 @@ impl Job<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+/// What held the script ended without a word of it. A signal took the script along, and is its end; else the box could
+/// not be made.
+fn end_of_holder(status: WaitStatus) -> io::Result<End> {
+    match status.terminating_signal() {
+        Some(signal) => Ok(End::Signal(signal)),
+        None => Err(io::Error::other("its box could not be made")),
     }
 }
 

@@ -19,6 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, close, fork, setsid};
 
 use super::{Answer, MESSAGE_MAX, Start, keep};
+use crate::client::exec;
 use crate::client::record::Hold;
 
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,7 @@ pub fn run() -> Result<(), LauncherProcessError> {
     let signals = SignalFd::with_flags(&watched, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
         .map_err(failed("watch signals"))?;
     let null = File::open("/dev/null").map_err(failed("open /dev/null"))?;
+    exec::prepare().map_err(failed("prepare boxes"))?;
     serve(&Inherited { signals, null })
 }
 

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use domain::AssignmentId;
 use nix::poll::poll;
 
+use super::keep::{self, KEEPER_NAME};
 use super::tree::{self, Found, Process};
-use super::{MARK, WORK_DIR, keep};
+use crate::client::exec::{MARK, WORK_DIR};
 
 /// How long processes that were killed may take to be gone, before that is told.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -74,10 +75,18 @@ fn started_below(jobs: &Path, pid: i32) -> Option<AssignmentId> {
     };
     let assignment: AssignmentId = std::str::from_utf8(value(MARK)?).ok()?.parse().ok()?;
     let home = jobs.join(assignment.to_string()).join(WORK_DIR);
-    // The same path in a container is another directory.
-    let place = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/mnt")).ok();
-    let here = value("HOME")? == home.as_os_str().as_bytes() && place(&pid.to_string())? == place("self")?;
-    here.then_some(assignment)
+    (value("HOME")? == home.as_os_str().as_bytes() && is_of_here(pid)?).then_some(assignment)
+}
+
+/// Whether a process, or the keeper of its box, sees our files: the same path in a container is another directory.
+fn is_of_here(pid: i32) -> Option<bool> {
+    let files = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    let (here, its) = (files(std::process::id().cast_signed())?, files(pid)?);
+    let mut above = pid;
+    while files(above)? == its && its != here {
+        above = tree::parent(above)?;
+    }
+    Some(its == here || (files(above)? == here && tree::name(above)?.as_c_str() == KEEPER_NAME))
 }
 
 /// The processes that bear the mark or stand in the directory, and all that is below them.

@@ -1,4 +1,4 @@
-//! What ends a script that does not end by itself: its wall time, and its lease.
+//! What ends a script that does not end by itself: its wall time, its lease, and what it uses.
 //!
 //! A keeper holds both itself, since its client may be dead. The lease is of services that must never run twice at
 //! once: the server gives a silent client up after a grace, and by then nothing of the attempt may be left. It runs from
@@ -13,6 +13,7 @@ use domain::End;
 
 use super::Start;
 use super::contact::{self, BootTime};
+use super::usage::Usage;
 use crate::client::record::BootId;
 
 /// For the rounds of KILL, and for a machine that is slow just then.
@@ -23,6 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 pub(super) struct Limits {
     walltime: Option<Walltime>,
     lease: Option<Lease>,
+    usage: Option<Usage>,
     kill_grace: Duration,
 }
 
@@ -58,7 +60,8 @@ impl Limits {
             }),
             None => None,
         };
-        Ok(Self { walltime: limit.map(|limit| Walltime { limit, began }), lease, kill_grace })
+        let usage = Usage::of(start, began);
+        Ok(Self { walltime: limit.map(|limit| Walltime { limit, began }), lease, usage, kill_grace })
     }
 
     /// From TERM to KILL.
@@ -69,12 +72,17 @@ impl Limits {
     /// The end that the job has come to, if it has.
     ///
     /// # Errors
-    /// The kernel does not have the clock.
+    /// The kernel does not have the clock, or /proc cannot be read.
     pub(super) fn exceeded(&mut self) -> io::Result<Option<End>> {
         if let Some(lease) = &mut self.lease
             && lease.left()?.is_zero()
         {
             return Ok(Some(End::CutOff));
+        }
+        if let Some(usage) = &mut self.usage
+            && let Some(end) = usage.exceeded()?
+        {
+            return Ok(Some(end));
         }
         let walltime = self.walltime.as_ref().filter(|walltime| walltime.left().is_zero());
         Ok(walltime.map(|walltime| End::Limit(format!("wall time {} s", walltime.limit.as_secs_f64()))))
@@ -90,7 +98,8 @@ impl Limits {
             None => None,
         };
         let walltime = self.walltime.as_ref().map(Walltime::left);
-        Ok([lease, walltime].into_iter().flatten().min())
+        let usage = self.usage.as_ref().map(Usage::next_look);
+        Ok([lease, walltime, usage].into_iter().flatten().min())
     }
 }
 

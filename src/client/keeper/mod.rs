@@ -1,7 +1,8 @@
 //! The processes between the client and its jobs: one launcher, and a keeper per job.
 //!
-//! Owns how run.sh is started, watched and ended, and what is recorded of its end. Must not know why a job runs, nor
-//! HTTP, nor the runtime: [`launcher`] and what it forks are single-threaded processes without tokio.
+//! Owns how run.sh is watched and ended, and what is recorded of its end; how it is started, and in which box, is
+//! [`super::exec`]'s. Must not know why a job runs, nor HTTP, nor the runtime: [`launcher`] and what it forks are
+//! single-threaded processes without tokio.
 //!
 //! - The **launcher** is this binary once more (`keep`), started by the client; it forks a keeper per request and
 //!   nothing else. A fork of the small launcher is cheap at any size of the client, and being single-threaded it may
@@ -25,8 +26,8 @@ pub mod launcher;
 mod leftovers;
 mod limits;
 mod liveness;
-mod script;
 mod tree;
+mod usage;
 mod watched;
 
 use std::path::PathBuf;
@@ -34,25 +35,21 @@ use std::path::PathBuf;
 use domain::AssignmentId;
 use serde::{Deserialize, Serialize};
 
+use super::exec::{Confinement, TEMP_DIR, WORK_DIR};
 use crate::protocol::Submission;
 
 pub use handle::{Launcher, LauncherError};
 pub use leftovers::{LeftoversError, end_leftovers, end_strangers};
 pub use liveness::{Keeper, Liveness};
-pub use script::SCRIPT;
 
 /// The hidden subcommand of the binary that makes it a launcher.
 pub const SUBCOMMAND: &str = "keep";
 
-/// Names below an attempt's directory.
-pub const WORK_DIR: &str = "work";
-pub const TEMP_DIR: &str = "tmp";
+/// A name below an attempt's directory.
 pub const LOG_FILE: &str = "log";
-/// In the environment of everything that a job starts: the mark by which it is found when its keeper is gone.
-const MARK: &str = "ORCHESTRATOR_ASSIGNMENT";
 
-/// The longest message between client and launcher, in bytes: a path (4,096 at most) and a few numbers and names.
-const MESSAGE_MAX: usize = 8 * 1024;
+/// The longest message between client and launcher, in bytes: a few paths (4,096 each at most), numbers and names.
+const MESSAGE_MAX: usize = 24 * 1024;
 
 /// Asks the launcher for a keeper.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,6 +57,8 @@ pub struct Start {
     pub submission: Submission,
     /// The attempt's directory, absolute; the payload is in [`WORK_DIR`] below it, and [`contact::FILE`] beside it.
     pub dir: PathBuf,
+    /// The box that run.sh is started in.
+    pub confinement: Confinement,
     /// From TERM to KILL.
     pub kill_grace_ms: u64,
 }

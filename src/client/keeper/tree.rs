@@ -5,6 +5,7 @@
 //! pidfd that was opened before its start time was checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::io;
 
 use rustix::io::Errno;
@@ -89,7 +90,11 @@ fn signal(process: Process, signal: Signal) -> io::Result<()> {
     }
 }
 
-fn below_this() -> io::Result<Vec<Process>> {
+/// All processes below this one.
+///
+/// # Errors
+/// /proc cannot be read.
+pub(super) fn below_this() -> io::Result<Vec<Process>> {
     Ok(below(&all()?, [std::process::id().cast_signed()]))
 }
 
@@ -121,6 +126,17 @@ pub(super) fn all() -> io::Result<Vec<Found>> {
         found.extend(stat(pid));
     }
     Ok(found)
+}
+
+/// Who started a process, or took it over; `None` where it is gone.
+pub(super) fn parent(pid: i32) -> Option<i32> {
+    stat(pid).map(|found| found.parent)
+}
+
+/// What a process calls itself.
+pub(super) fn name(pid: i32) -> Option<CString> {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    CString::new(name.trim_ascii_end()).ok()
 }
 
 /// `None` where it is gone.

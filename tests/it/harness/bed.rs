@@ -18,6 +18,8 @@ use super::process::{PATIENCE, Process, command, command_under_permissions};
 /// Below the ports that the kernel gives to who connects, so that nobody takes one while its owner is down.
 const STEADY_PORTS: std::ops::Range<u16> = 20_000..32_000;
 
+/// Jobs that speak with the test by files outside their directory cannot be in a box.
+const OPEN: [&str; 1] = ["--no-isolation"];
 /// Of a bed in memory, in bytes.
 const ROOM: u64 = 2_000_000_000;
 
@@ -32,6 +34,8 @@ type MakeCommand = fn(&[String], &[(String, String)]) -> Command;
 pub struct ClientNode {
     pub dir: PathBuf,
     command: MakeCommand,
+    /// Which command, where, and how its jobs run.
+    fixed: Vec<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     pub process: Option<Process>,
@@ -73,7 +77,8 @@ impl Bed {
         &self.http
     }
 
-    /// A client with 8 slots.
+    /// A client with 8 slots. Its jobs, as those of all clients here unless they are asked for otherwise, are not kept in
+    /// a box: the scripts of these tests speak with the test by files outside.
     pub fn client(&self, name: &str) -> ClientNode {
         self.client_with(name, &["--slots", "8"])
     }
@@ -85,6 +90,16 @@ impl Bed {
     /// A client with 8 slots that may not read every file, also where the tests run as root.
     pub fn client_under_permissions(&self, name: &str) -> ClientNode {
         self.start_client(command_under_permissions, name, &["--slots", "8"], &[], String::new())
+    }
+
+    /// A client with 8 slots whose jobs are in the box that they have by default.
+    pub fn isolated_client(&self, name: &str, args: &[&str]) -> ClientNode {
+        let mut node = self.start_client(command, name, &["--slots", "8"], &[], String::new());
+        node.stop();
+        node.fixed.retain(|arg| !OPEN.contains(&arg.as_str()));
+        node.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        node.start();
+        node
     }
 
     /// In this environment, and at an address that stays its own while it is down.
@@ -101,9 +116,10 @@ impl Bed {
         url: String,
     ) -> ClientNode {
         let dir = self.dir.path().join(name);
-        let mut all = vec!["client".to_owned(), "--data-dir".to_owned(), dir.display().to_string()];
-        all.extend(args.iter().map(|arg| (*arg).to_owned()));
-        let mut node = ClientNode { dir, command, args: all, env: owned(env), process: None, url };
+        let mut fixed = vec!["client".to_owned(), "--data-dir".to_owned(), dir.display().to_string()];
+        fixed.extend(OPEN.map(str::to_owned));
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let mut node = ClientNode { dir, command, fixed, args, env: owned(env), process: None, url };
         node.start();
         node
     }
@@ -176,15 +192,13 @@ fn listen(url: &str) -> [String; 2] {
 impl ClientNode {
     /// Gives it other arguments for its next start.
     pub fn reconfigure(&mut self, args: &[&str]) {
-        // What comes before says which command, and where.
-        self.args.truncate(3);
-        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
     }
 
     /// Starts it, again where it listened before.
     pub fn start(&mut self) {
         let log = self.dir.with_extension("log");
-        let args = [self.args.clone(), listen(&self.url).to_vec()].concat();
+        let args = [self.fixed.clone(), self.args.clone(), listen(&self.url).to_vec()].concat();
         let process = Process::start((self.command)(&args, &self.env), &log);
         self.url = format!("http://{}", process.address);
         self.process = Some(process);
@@ -391,7 +405,24 @@ impl Drop for Bed {
             std::thread::yield_now();
             left = processes_in(&own);
         }
+        remove_groups(&own);
         assert!(left.is_empty() || std::thread::panicking(), "processes left over: {left:#?}");
+    }
+}
+
+/// The control groups of clients that were killed; they are empty by now.
+fn remove_groups(bed: &Path) {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+    let mounted: Vec<_> = mounts.lines().filter(|line| line.contains(" cgroup2 ")).collect();
+    for client in std::fs::read_dir(bed).into_iter().flatten().flatten() {
+        let Ok(identity) = std::fs::read(client.path().join("client.json")) else { continue };
+        let identity: serde_json::Value = serde_json::from_slice(&identity).unwrap_or_default();
+        let Some(journal) = identity["journal"].as_str() else { continue };
+        for mount in mounted.iter().filter_map(|line| line.split(' ').nth(1)) {
+            let _ = std::fs::remove_dir(Path::new(mount).join(own).join(format!("job-orchestrator-{journal}")));
+        }
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Instant;
 use domain::{AssignmentId, End, JobId};
 use job_orchestrator::client::record::{self, Recorded};
 use job_orchestrator::protocol::{
-    ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, FORMER_SERVERS_HEADER, Refusal,
-    SERVER_HEADER, Submission, What,
+    ASSIGNMENT_HEADER, AttemptStatus, ClientEvent, EventPage, EventsQuery, FORMER_SERVERS_HEADER, JobLimits, Network,
+    Refusal, SERVER_HEADER, Submission, What,
 };
 use reqwest::Method;
 
@@ -41,6 +41,9 @@ pub fn spec(id: AssignmentId) -> Submission {
         slots: 1,
         walltime_ms: None,
         stop_after_ms: None,
+        trusted: false,
+        network: Network::Host,
+        limits: JobLimits::default(),
     }
 }
 

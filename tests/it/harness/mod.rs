@@ -13,6 +13,7 @@ pub mod policies;
 pub mod predecessor;
 mod process;
 mod proxy;
+pub mod rig;
 mod scripts;
 mod trace;
 mod wall_clock;

@@ -78,6 +78,9 @@ impl Delivery {
             service: request.service.clone(),
             slots: request.slots.get(),
             walltime_ms: self.parts.services.walltime(request).map(millis),
+            limits: self.parts.services.job_limits(&request.service),
+            network: self.parts.services.network(&request.service),
+            trusted: self.parts.services.is_trusted(&request.service),
             stop_after_ms: self.parts.services.stop_after(&request.service, lost_after).map(millis),
         }
     }

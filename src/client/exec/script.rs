@@ -10,10 +10,12 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 
-use super::{MARK, Start, TEMP_DIR, WORK_DIR};
+use crate::protocol::Submission;
 
 /// The file of the payload that is run.
 pub const SCRIPT: &str = "run.sh";
+/// In the environment of everything that a job starts: the mark by which it is found when its keeper is gone.
+pub const MARK: &str = "ORCHESTRATOR_ASSIGNMENT";
 const BASH: &CStr = c"/bin/bash";
 /// What jobs find programs by, whatever the client was started with.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -22,28 +24,51 @@ const POSIX_SPAWN_SETSID: i32 = 0x80;
 /// The longest argument that Linux hands to a program, in bytes with its end.
 const ARGUMENT_MAX: u64 = 128 * 1024;
 
-/// Starts run.sh of the current directory with this process's standard descriptors, or says what is wrong with it.
+/// Where the script finds what is its own.
+pub(super) struct Homes<'a> {
+    pub work: &'a Path,
+    pub temp: &'a Path,
+    /// The name for its user, where that is not the client's and the machine has none for it.
+    pub user: Option<&'a str>,
+}
+
+/// What bash is called with.
+pub(super) struct Script {
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+/// Makes run.sh of the current directory ready, or says what is wrong with it.
 ///
 /// # Errors
-/// The machine's: no bash, no more processes.
-pub(super) fn start(start: &Start) -> io::Result<Result<Pid, String>> {
-    let arguments = match arguments(Path::new(SCRIPT))? {
-        Ok(arguments) => arguments,
-        Err(why) => return Ok(Err(why)),
-    };
-    let mut attributes = PosixSpawnAttr::init()?;
-    // A session of its own: `kill 0` in a script is for the script, not for its keeper.
-    attributes.set_flags(
-        PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
-            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF
-            | PosixSpawnFlags::from_bits_retain(POSIX_SPAWN_SETSID),
-    )?;
-    attributes.set_sigmask(&SigSet::empty())?;
-    // Whatever the client was started with: a shell in the background ignores SIGINT, Rust ignores SIGPIPE.
-    attributes.set_sigdefault(&SigSet::all())?;
-    let no_actions = PosixSpawnFileActions::init()?;
-    let pid = posix_spawn(BASH, &no_actions, &attributes, &arguments, &environment(start)?)?;
-    Ok(Pid::from_raw(pid.as_raw()).ok_or_else(|| "bash was not given a process id".to_owned()))
+/// The file system's.
+pub(super) fn prepare(submission: &Submission, homes: &Homes<'_>) -> io::Result<Result<Script, String>> {
+    Ok(match arguments(Path::new(SCRIPT))? {
+        Ok(arguments) => Ok(Script { arguments, environment: environment(submission, homes)? }),
+        Err(why) => Err(why),
+    })
+}
+
+impl Script {
+    /// Starts it in the current directory with this process's standard descriptors.
+    ///
+    /// # Errors
+    /// The machine's: no bash, no more processes.
+    pub(super) fn spawn(&self) -> io::Result<Pid> {
+        let mut attributes = PosixSpawnAttr::init()?;
+        // A session of its own: `kill 0` in a script is for the script, not for its keeper.
+        attributes.set_flags(
+            PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+                | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF
+                | PosixSpawnFlags::from_bits_retain(POSIX_SPAWN_SETSID),
+        )?;
+        attributes.set_sigmask(&SigSet::empty())?;
+        // Whatever the client was started with: a shell in the background ignores SIGINT, Rust ignores SIGPIPE.
+        attributes.set_sigdefault(&SigSet::all())?;
+        let no_actions = PosixSpawnFileActions::init()?;
+        let pid = posix_spawn(BASH, &no_actions, &attributes, &self.arguments, &self.environment)?;
+        Pid::from_raw(pid.as_raw()).ok_or_else(|| io::Error::other("bash was not given a process id"))
+    }
 }
 
 /// What bash is called with. Given the file, it needs no execute bit and no shebang.
@@ -88,20 +113,23 @@ fn without_carriage_returns(text: &[u8]) -> Vec<u8> {
     clean
 }
 
-fn environment(start: &Start) -> Result<Vec<CString>, NulError> {
+fn environment(submission: &Submission, homes: &Homes<'_>) -> Result<Vec<CString>, NulError> {
     let variable = |name: &str, value: &[u8]| CString::new([name.as_bytes(), b"=", value].concat());
     let text = |name: &str, value: &dyn ToString| variable(name, value.to_string().as_bytes());
-    let submission = &start.submission;
-    Ok(vec![
+    let mut environment = vec![
         text("PATH", &PATH)?,
         text("LANG", &"C.UTF-8")?,
-        variable("HOME", start.dir.join(WORK_DIR).as_os_str().as_bytes())?,
-        variable("TMPDIR", start.dir.join(TEMP_DIR).as_os_str().as_bytes())?,
+        variable("HOME", homes.work.as_os_str().as_bytes())?,
+        variable("TMPDIR", homes.temp.as_os_str().as_bytes())?,
         text("ORCHESTRATOR_JOB_ID", &submission.job)?,
         text("ORCHESTRATOR_USER_ID", &submission.user)?,
         text("ORCHESTRATOR_SERVICE", &submission.service)?,
         text("ORCHESTRATOR_ATTEMPT", &submission.attempt)?,
         text("ORCHESTRATOR_SLOTS", &submission.slots)?,
         text(MARK, &submission.assignment)?,
-    ])
+    ];
+    if let Some(user) = homes.user {
+        environment.extend([text("USER", &user)?, text("LOGNAME", &user)?]);
+    }
+    Ok(environment)
 }

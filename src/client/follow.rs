@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Client;
 use super::attempts::Kill;
+use super::exec::Confinement;
 use super::journal::{CUT_OFF, JournalError, Word};
 use super::keeper::{Keeper, LauncherError, Liveness, Start, end_leftovers, end_strangers};
 use super::record::Exit;
@@ -61,7 +62,14 @@ impl Client {
 
     async fn attend(self: Arc<Self>, submission: Submission) {
         let assignment = submission.assignment;
-        match self.launcher.launch(self.start_of(submission)).await {
+        let confinement = match self.boxes.assign(&submission) {
+            Ok(confinement) => confinement,
+            Err(error) => {
+                tracing::error!(%assignment, error = chain(&error), "an attempt has no user to run as");
+                return self.never_started(assignment).await;
+            }
+        };
+        match self.launcher.launch(self.start_of(submission, confinement)).await {
             Ok(()) => self.follow(assignment).await,
             // It is started by the next incarnation, or was and is found by it.
             Err(LauncherError::Stopping) => {}
@@ -72,9 +80,10 @@ impl Client {
         }
     }
 
-    fn start_of(&self, submission: Submission) -> Start {
+    fn start_of(&self, submission: Submission, confinement: Confinement) -> Start {
         Start {
             dir: self.journal.dir(submission.assignment),
+            confinement,
             submission,
             kill_grace_ms: self.settings.kill_grace.as_millis().try_into().unwrap_or(u64::MAX),
         }
@@ -198,6 +207,7 @@ impl Client {
 
     fn finish(self: &Arc<Self>, assignment: AssignmentId, exit: Exit) {
         tracing::debug!(%assignment, end = ?exit.end, duration_ms = exit.duration_ms, "an attempt has ended");
+        self.boxes.let_go(assignment);
         self.attempts().ended(assignment, exit.end, exit.duration_ms);
         self.publish();
         self.start_ready();

@@ -1,0 +1,132 @@
+//! Which box each attempt of this client gets.
+//!
+//! Owns what was found out about the machine at the start, and the users that jobs run as: each is one job's at a time.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::AssignmentId;
+use tokio::process::Command;
+
+use super::exec::{Confinement, Plan, Probe, Refusal, Surroundings, Wish, close_doors, decide};
+use crate::config::settings::{ClientSettings, UidRange};
+use crate::protocol::Submission;
+use crate::runtime::chain;
+
+/// The hidden subcommand of the binary that tries what the machine can do: only a single-threaded process may.
+pub const SUBCOMMAND: &str = "probe";
+
+#[derive(Debug, thiserror::Error)]
+pub enum BoxesError {
+    #[error("what this machine can do cannot be found out")]
+    Probe(#[source] io::Error),
+    #[error("all users of the range are taken: give a wider one by --uid-range")]
+    NoUser,
+}
+
+#[derive(Debug)]
+pub struct Boxes {
+    plan: Plan,
+    surroundings: Surroundings,
+    range: UidRange,
+    /// The users of attempts that run.
+    taken: Mutex<BTreeMap<AssignmentId, u32>>,
+}
+
+impl Boxes {
+    /// Finds out what the machine can do, unless nothing is to be kept from jobs. `data` is absolute and without links,
+    /// `journal` is the id of the client's memory: its boxes are told from those of others by it.
+    ///
+    /// # Errors
+    /// `program`, which is this one, cannot be run.
+    pub async fn find_out(
+        settings: &ClientSettings,
+        program: &Path,
+        data: &Path,
+        journal: &str,
+    ) -> Result<Self, BoxesError> {
+        let wish = if settings.isolation { Wish::Isolate } else { Wish::NoIsolation };
+        let plan = match wish {
+            Wish::NoIsolation => Plan::Plain,
+            Wish::Isolate => decide(&probe(program, settings.uid_range).await.map_err(BoxesError::Probe)?, wish),
+        };
+        tracing::info!(isolation = plan.words(), "how jobs run here");
+        let mut hidden = vec![data.to_owned()];
+        hidden.extend(settings.cluster_key_file.iter().filter_map(|file| file.canonicalize().ok()));
+        let group = match plan {
+            Plan::Isolated { .. } => doors(settings, journal),
+            Plan::Plain | Plan::TrustedOnly => None,
+        };
+        let surroundings = Surroundings { hidden, group, has_key: settings.cluster_key.is_some() };
+        Ok(Self { plan, surroundings, range: settings.uid_range, taken: Mutex::default() })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<AssignmentId, u32>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a job may run here.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn admit(&self, job: &Submission) -> Result<(), Refusal> {
+        self.plan.admit(job, &self.surroundings)
+    }
+
+    /// The box of an attempt that is to be started. Its user is taken until [`Boxes::let_go`].
+    ///
+    /// # Errors
+    /// No user is free.
+    pub fn assign(&self, job: &Submission) -> Result<Confinement, BoxesError> {
+        let user = match self.plan {
+            Plan::Isolated { own_user: true, .. } => Some(self.take(job.assignment).ok_or(BoxesError::NoUser)?),
+            Plan::Isolated { own_user: false, .. } | Plan::Plain | Plan::TrustedOnly => None,
+        };
+        Ok(self.plan.confinement(user, job.network, &self.surroundings))
+    }
+
+    fn take(&self, assignment: AssignmentId) -> Option<u32> {
+        let mut taken = self.taken();
+        let free = self.range.users().find(|user| !taken.values().any(|other| other == user))?;
+        taken.insert(assignment, free);
+        Some(free)
+    }
+
+    /// An attempt of an earlier incarnation runs as `user`.
+    pub fn occupied(&self, assignment: AssignmentId, user: u32) {
+        self.taken().insert(assignment, user);
+    }
+
+    /// Takes away what was made for boxes on this machine; where there are some, it stays for them.
+    pub fn close(&self) {
+        if let Some(group) = &self.surroundings.group {
+            let _ = std::fs::remove_dir(group);
+        }
+    }
+
+    /// Nothing of the attempt runs any more.
+    pub fn let_go(&self, assignment: AssignmentId) {
+        self.taken().remove(&assignment);
+    }
+}
+
+/// Keeps jobs from the client's port and the cloud's metadata, where the kernel lets us.
+fn doors(settings: &ClientSettings, journal: &str) -> Option<PathBuf> {
+    let group = close_doors(&format!("job-orchestrator-{journal}"), settings.listen);
+    let warn = |error: &io::Error| {
+        tracing::warn!(
+            error = chain(error),
+            "jobs can reach this client's port and the cloud's metadata service; for services with network = \"none\" they \
+             cannot"
+        );
+    };
+    group.inspect_err(warn).ok()
+}
+
+async fn probe(program: &Path, range: UidRange) -> io::Result<Probe> {
+    let mut command = Command::new(program);
+    let output = command.arg0("job-orchestrator").arg(SUBCOMMAND).arg(range.first().to_string()).env_clear().output();
+    Ok(serde_json::from_slice(&output.await?.stdout)?)
+}

@@ -1,0 +1,103 @@
+//! A job that takes more than it may is ended, says why, and its neighbours and its client go on.
+
+use domain::End;
+use job_orchestrator::protocol::JobLimits;
+
+use crate::harness::rig::{Executor, Rig};
+use crate::harness::{Bed, Form, example};
+
+const LITTLE: u64 = 20_000_000;
+
+/// Under every executor, with a neighbour that is still there afterwards.
+async fn ends_by(limits: JobLimits, script: &str, expected: &str) {
+    for executor in Executor::ISOLATED {
+        let rig = Rig::under(executor).await;
+        let neighbour = rig.start("echo > ready; sleep 1000").await;
+        neighbour.wrote("ready").await;
+        let (job, mut start) = rig.payload(script);
+        start.submission.limits = limits;
+        rig.launcher.launch(start).await.unwrap();
+        assert_eq!(job.end().await, End::Limit(expected.to_owned()), "{executor:?}: {}", job.log());
+        assert!(job.processes().is_empty(), "{executor:?}");
+        assert!(!neighbour.processes().is_empty(), "{executor:?}: the neighbour is gone");
+        neighbour.keeper().unwrap().kill().unwrap();
+        assert_eq!(neighbour.end().await, End::Killed);
+    }
+}
+
+#[tokio::test]
+async fn memory_of_all_processes_together_is_limited() {
+    let script = "for n in 1 2 3; do
+        python3 -c 'import time; held = bytearray(60_000_000); time.sleep(60)' &
+    done; wait";
+    ends_by(JobLimits { memory_bytes: Some(100_000_000), ..JobLimits::default() }, script, "memory 100 MB").await;
+}
+
+#[tokio::test]
+async fn room_on_the_disk_is_limited_wherever_it_is_taken() {
+    let limits = JobLimits { disk_bytes: Some(LITTLE), ..JobLimits::default() };
+    for place in ["out", "$TMPDIR/out", "/dev/stdout"] {
+        let script = format!("head -c 25000000 /dev/urandom > {place}; sleep 60");
+        ends_by(limits, &script, "disk 20 MB").await;
+    }
+}
+
+#[tokio::test]
+async fn job_that_stays_below_its_limits_is_left_alone() {
+    let limits = JobLimits {
+        memory_bytes: Some(500_000_000),
+        disk_bytes: Some(LITTLE),
+        processes: Some(64),
+        open_files: Some(64),
+    };
+    for executor in Executor::ISOLATED {
+        let rig = Rig::under(executor).await;
+        let (job, mut start) = rig.payload("echo out > out; (sleep 0.6 | cat) & sleep 0.6; wait; exit 3");
+        start.submission.limits = limits;
+        rig.launcher.launch(start).await.unwrap();
+        assert_eq!(job.end().await, End::Exit(3), "{executor:?}: {}", job.log());
+    }
+}
+
+/// At most 40 are ever asked for, should the limit not hold.
+#[tokio::test]
+async fn processes_and_open_files_are_limited() {
+    let limits = JobLimits { processes: Some(10), open_files: Some(20), ..JobLimits::default() };
+    let script = "ulimit -Sn 4000 2> /dev/null && echo RAISED
+        exec python3 -c 'import os, subprocess
+def most(take):
+    taken = []
+    try:
+        for _ in range(40): taken.append(take())
+    except OSError: pass
+    return taken
+opened = most(lambda: os.open(\"/dev/null\", os.O_RDONLY))
+for descriptor in opened: os.close(descriptor)
+started = most(lambda: subprocess.Popen([\"sleep\", \"60\"]))
+print(\"USED\", len(started), len(opened))
+for process in started: process.kill()'";
+    for executor in [Executor::OwnUser, Executor::OwnUserShared, Executor::UserNamespace] {
+        let rig = Rig::under(executor).await;
+        let (job, mut start) = rig.payload(script);
+        start.submission.limits = limits;
+        rig.launcher.launch(start).await.unwrap();
+        let (end, log) = (job.end().await, job.log());
+        let used = log.lines().find_map(|line| line.strip_prefix("USED ")).unwrap_or_else(|| panic!("{end:?} {log}"));
+        let used: Vec<u32> = used.split(' ').map(|number| number.parse().unwrap()).collect();
+        assert!(used[0] <= 10 && used[1] <= 20, "{executor:?}: {log}");
+        assert!(!log.contains("RAISED"), "{executor:?}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn limit_of_a_service_is_the_reason_that_its_jobs_failed_by() {
+    let bed = Bed::new();
+    let client = bed.isolated_client("client", &[]);
+    let server = bed.server_with(&example(&[&client], "disk_bytes = 20000000"), &[]);
+    let id = server.submit(Form::new(1).script("head -c 25000000 /dev/zero > out; sleep 60")).await;
+    let other = server.submit(Form::new(2).script("echo fine > out")).await;
+    let job = server.ended(id).await;
+    let why = job.0["outcome"]["text"].as_str();
+    assert_eq!((job.status(), why), ("Failed", Some("limit exceeded: disk 20 MB")), "{:#}", job.0);
+    assert_eq!(server.ended(other).await.status(), "Completed");
+}

@@ -92,7 +92,14 @@ impl Library {
         durable::create_dirs(&directory).map_err(|error| LibraryError::Write(directory.clone(), error))?;
         let host = PolicyHost::new(Budget::default(), Some(&policies.join("code")))?;
         let shipped = SHIPPED.iter().map(|shipped| (PolicyHost::digest(shipped.bytes), shipped)).collect();
-        Ok(Self { host, directory, shipped, loaded: Mutex::default(), known: Mutex::default(), compiling: Arc::new(Semaphore::new(1)) })
+        Ok(Self {
+            host,
+            directory,
+            shipped,
+            loaded: Mutex::default(),
+            known: Mutex::default(),
+            compiling: Arc::new(Semaphore::new(1)),
+        })
     }
 
     /// What decides where nothing else was chosen.

@@ -143,13 +143,13 @@ impl Is {
     /// such socket comes there.
     fn network(address: IpAddr, bits: u8, six: bool) -> Option<Vec<Self>> {
         let words = |octets: &[u8], at: i16, bits: u8| -> Vec<Self> {
-            let word = |(number, octets): (usize, &[u8])| {
-                let left = u32::from(bits).saturating_sub(32 * number as u32).min(32);
+            let word = |(octets, number): (&[u8], u8)| {
+                let left = u32::from(bits).saturating_sub(32 * u32::from(number)).min(32);
                 let mask = u32::MAX.checked_shl(32 - left).unwrap_or(0).to_be();
                 let value = u32::from_ne_bytes([octets[0], octets[1], octets[2], octets[3]]) & mask;
-                Self { at: at + 4 * number as i16, mask, value }
+                Self { at: at + 4 * i16::from(number), mask, value }
             };
-            octets.chunks_exact(4).enumerate().map(word).collect()
+            octets.chunks_exact(4).zip(0..).map(word).collect()
         };
         match (address, six) {
             (IpAddr::V4(address), false) => Some(words(&address.octets(), ADDRESS_4, bits)),
@@ -177,7 +177,7 @@ fn program(refused: &[Vec<Is>]) -> Vec<Instruction> {
     let mut program = Vec::new();
     for conditions in refused {
         // Three for each condition, two for the refusal.
-        let mut left = 3 * conditions.len() as i16 + 2;
+        let mut left = conditions.iter().map(|_| 3).sum::<i16>() + 2;
         for is in conditions {
             left -= 3;
             program.push(instruction(load, 0x12, is.at, 0));

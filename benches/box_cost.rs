@@ -23,7 +23,7 @@ const FIRST_USER: u32 = 1_879_100_000;
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
-    let rounds = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(ROUNDS);
+    let rounds = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(ROUNDS);
     let dir = std::env::args().skip(1).find(|arg| arg.starts_with('/'));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure(rounds, &dir.unwrap_or_else(|| env!("CARGO_TARGET_TMPDIR").to_owned())))

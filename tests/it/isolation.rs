@@ -25,7 +25,8 @@ async fn with_a_neighbour(executor: Executor) -> (Rig, crate::harness::rig::Job)
 async fn nothing_is_got(attacks: &[(&str, &str)]) {
     for executor in [Executor::Plain].into_iter().chain(Executor::ISOLATED) {
         let (rig, neighbour) = with_a_neighbour(executor).await;
-        let script: String = attacks.iter().map(|(name, attack)| format!("try \"{name}\" {attack}\n")).collect();
+        let lines: Vec<String> = attacks.iter().map(|(name, attack)| format!("try \"{name}\" {attack}\n")).collect();
+        let script = lines.concat();
         let filled = script
             .replace("NEIGHBOUR_PID", &neighbour.processes().first().unwrap().to_string())
             .replace("NEIGHBOUR", &neighbour.dir.display().to_string())

@@ -269,9 +269,9 @@ mod tests {
             let Instruction { code, offset, number, .. } = program[at];
             at += 1;
             match code {
-                0x61 => two = u32::from_ne_bytes(context[offset as usize..][..4].try_into().unwrap()),
+                0x61 => two = u32::from_ne_bytes(context[offset.try_into().unwrap()..][..4].try_into().unwrap()),
                 0x54 => two &= number.cast_unsigned(),
-                0x56 if two != number.cast_unsigned() => at += offset as usize,
+                0x56 if two != number.cast_unsigned() => at += usize::try_from(offset).unwrap(),
                 0x56 => {}
                 0xb7 => zero = number,
                 0x95 => return zero == 1,

@@ -1,6 +1,6 @@
 //! How a job's script is started, in which box, and what is cleaned up once nothing of the job runs.
 //!
-//! Owns the executors and what each keeps from a script: [`Plain`] nothing, [`Isolation`] the rest of the machine. Must
+//! Owns the executors and what each keeps from a script: `plain` nothing, [`Isolation`] the rest of the machine. Must
 //! not know why a job runs, how long, or how it is ended: that is the keeper's, which starts exactly one script and is
 //! single-threaded, so that a box may be made by a fork without exec.
 //!

@@ -18,6 +18,12 @@ impl UnixMillis {
     pub fn minus(self, age: std::time::Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)))
     }
+
+    /// The same as pools count it.
+    #[must_use]
+    pub fn moment(self) -> domain::pool::Moment {
+        domain::pool::Moment(u64::try_from(self.0).unwrap_or(0))
+    }
 }
 
 /// Milliseconds on this process's monotonic clock, relative to the store's opening: negative for what began before.
@@ -69,6 +75,28 @@ impl Moment {
     /// How long it is until `then`; zero once it is past.
     pub(crate) fn until(self, then: Since) -> Duration {
         Duration::from_millis(u64::try_from(then.0.saturating_sub(self.monotonic)).unwrap_or(0))
+    }
+
+    /// How long ago `then` was.
+    pub(crate) fn elapsed(self, then: Since) -> Duration {
+        Duration::from_millis(u64::try_from(self.monotonic.saturating_sub(then.0)).unwrap_or(0))
+    }
+
+    /// How long after a time of a row this is; zero where a clock was set back.
+    pub(crate) fn after(self, then: UnixMillis) -> Duration {
+        self.elapsed(self.since(then))
+    }
+
+    /// The instant so much later.
+    #[cfg(test)]
+    pub(crate) fn later(self, by: Duration) -> Self {
+        let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        Self { monotonic: self.monotonic + by, time: UnixMillis(self.time.0 + by) }
+    }
+
+    /// The whole minutes since the store was opened.
+    pub(crate) fn minute(self) -> i64 {
+        self.monotonic / 60_000
     }
 
     /// A time in the future counts as now: the wall clock was set back before this process began.

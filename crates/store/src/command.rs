@@ -11,6 +11,9 @@ use domain::{
 use tokio::sync::oneshot;
 
 use crate::error::Cause;
+use crate::instances::{
+    ClientOrderCall, InstanceApplied, Ordered, PoolOrderCall, ProtectOrder, Registered, Registration, Round, RoundDone,
+};
 use crate::policies::{Activated, Pinned, Request, Scope};
 use crate::row::{HandIn, PayloadKey};
 
@@ -199,6 +202,11 @@ pub(crate) enum Command {
     Activate(Call<Request, Activated>),
     Pin(Call<PinOrder, Pinned>),
     Resume(Call<ResumeOrder, Activated>),
+    Scale(Call<Round, RoundDone>),
+    Register(Call<Registration, Registered>),
+    OrderClient(Call<ClientOrderCall, Ordered>),
+    Protect(Call<ProtectOrder, InstanceApplied>),
+    OrderPool(Call<PoolOrderCall, ()>),
     /// Half-lives of the services whose usage shall be told.
     KeepUsage(Call<BTreeMap<ServiceName, Duration>, ()>),
     /// Writes something that changes nothing.
@@ -226,6 +234,11 @@ impl Command {
             Self::Activate(call) => call.settle(result),
             Self::Pin(call) => call.settle(result),
             Self::Resume(call) => call.settle(result),
+            Self::Scale(call) => call.settle(result),
+            Self::Register(call) => call.settle(result),
+            Self::OrderClient(call) => call.settle(result),
+            Self::Protect(call) => call.settle(result),
+            Self::OrderPool(call) => call.settle(result),
             Self::KeepUsage(call) => call.settle(result),
             Self::Probe(call) => call.settle(result),
             Self::Verify(call) => call.settle(result),

@@ -11,6 +11,7 @@
 mod clock;
 mod command;
 mod error;
+pub mod instances;
 mod ledger;
 pub mod offline;
 mod open;
@@ -86,10 +87,11 @@ impl Store {
         open::forget_contact(&mut connection).await?;
         let former_ids = open::former_ids(&mut connection).await?.into();
         let next_id = open::next_id(&mut connection).await?;
+        let next_instance = open::next_instance(&mut connection).await?;
         let ledger = ledger::load::load(&mut connection, clock).await?;
         drop(connection);
 
-        let shared = Arc::new(Shared::new(clock, server_id, ledger));
+        let shared = Arc::new(Shared::new(clock, server_id, next_instance, ledger));
         let (writer, inbox) = mpsc::channel(writer::INBOX);
         let task = WriterTask::new(inbox, pools.writer, pools.readers.clone(), shared.clone(), next_id);
         let store = Self { writer, readers: pools.readers, shared, corrupt: Arc::default(), former_ids };
@@ -268,7 +270,7 @@ impl Store {
     /// Costs users + clients + what could be granted, whatever the depth of the queues.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.shared.ledger().snapshot()
+        self.shared.ledger().snapshot(&BTreeMap::new())
     }
 
     /// Which policies are in force. Cheap: nothing is copied.

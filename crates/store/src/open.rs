@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::JobId;
+use domain::pool::InstanceId;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{SqliteConnection, SqlitePool};
@@ -105,9 +106,14 @@ pub(crate) async fn same_version(connection: &mut SqliteConnection) -> Result<()
     if found.len() < MIGRATIONS.iter().count() { Err(Cause::Outdated) } else { Ok(()) }
 }
 
-/// Nobody was heard of since the start: a client that answered before has to do so again before it gets work.
+/// Nobody was heard of since the start: a client that answered before has to do so again before it gets work. One that
+/// went with its instance, and has nothing active, does not come back under its name but as another.
 pub(crate) async fn forget_contact(connection: &mut SqliteConnection) -> Result<(), Cause> {
     let statement = "UPDATE clients SET state = 'joining' WHERE state IN ('ready', 'suspect')";
+    sqlx::query(statement).execute(&mut *connection).await?;
+    let statement = "DELETE FROM clients WHERE state = 'gone' \
+         AND name IN (SELECT client FROM instances WHERE client IS NOT NULL) AND name NOT IN (SELECT client FROM jobs \
+         WHERE status IN ('Processing', 'Submitted', 'Running', 'Unknown'))";
     sqlx::query(statement).execute(connection).await?;
     Ok(())
 }
@@ -117,4 +123,13 @@ pub(crate) async fn next_id(connection: &mut SqliteConnection) -> Result<JobId, 
     let highest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM jobs").fetch_one(&mut *connection).await?;
     let first: i64 = sqlx::query_scalar("SELECT first_id FROM server WHERE one = 1").fetch_one(connection).await?;
     Ok(JobId(first.max(highest.saturating_add(1))))
+}
+
+/// See [`next_id`]. What was given and never became a row named nothing to anybody.
+pub(crate) async fn next_instance(connection: &mut SqliteConnection) -> Result<InstanceId, Cause> {
+    let highest = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) FROM instances");
+    let highest: i64 = highest.fetch_one(&mut *connection).await?;
+    let first = sqlx::query_scalar("SELECT first_instance FROM server WHERE one = 1");
+    let first: i64 = first.fetch_one(connection).await?;
+    Ok(InstanceId(first.max(highest.saturating_add(1))))
 }

@@ -29,11 +29,11 @@ fn read_jobs(rows: &[sqlx::sqlite::SqliteRow]) -> Result<Vec<JobRow>, Cause> {
 }
 
 impl Store {
-    fn reading(&self, query: &'static str) -> impl Fn(Cause) -> StoreError {
+    pub(crate) fn reading(&self, query: &'static str) -> impl Fn(Cause) -> StoreError {
         move |cause| self.seen(StoreError::Read { query, cause })
     }
 
-    async fn reader(&self, query: &'static str) -> Result<PoolConnection<Sqlite>, StoreError> {
+    pub(crate) async fn reader(&self, query: &'static str) -> Result<PoolConnection<Sqlite>, StoreError> {
         self.readers.acquire().await.map_err(Cause::from).map_err(self.reading(query))
     }
 

@@ -11,6 +11,7 @@ use domain::{
     AssignmentId, ClientName, ClientRecord, Failure, IdempotencyKey, JobId, JobRequest, KillProof, Placement, Progress,
     Slots, State, Status, StepReason, UserId, Walltime,
 };
+use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -199,7 +200,7 @@ impl<'r> Columns<'r> {
         T::try_from(value).map_err(|error| Cause::damaged(&self.subject, &format!("{value}: {error}")))
     }
 
-    fn optional_number<T: TryFrom<i64, Error: fmt::Display>>(&mut self) -> Result<Option<T>, Cause> {
+    pub(crate) fn optional_number<T: TryFrom<i64, Error: fmt::Display>>(&mut self) -> Result<Option<T>, Cause> {
         let value = self.raw::<Option<i64>>()?;
         value.map(T::try_from).transpose().map_err(|error| Cause::damaged(&self.subject, &error))
     }
@@ -216,6 +217,15 @@ impl<'r> Columns<'r> {
 
     pub(crate) fn time(&mut self) -> Result<UnixMillis, Cause> {
         self.raw::<i64>().map(UnixMillis)
+    }
+
+    pub(crate) fn optional_time(&mut self) -> Result<Option<UnixMillis>, Cause> {
+        Ok(self.raw::<Option<i64>>()?.map(UnixMillis))
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Cause> {
+        let text = self.raw::<String>()?;
+        serde_json::from_str(&text).map_err(|error| Cause::damaged(&self.subject, &format!("`{text}`: {error}")))
     }
 
     fn walltime(&mut self) -> Result<Option<Walltime>, Cause> {
@@ -263,7 +273,7 @@ pub(crate) fn read_job(row: &SqliteRow) -> Result<JobRow, Cause> {
     let payload_bytes = columns.number()?;
     let result_bytes = columns.optional_number()?;
     let created_at = columns.time()?;
-    let ended_at = columns.raw::<Option<i64>>()?.map(UnixMillis);
+    let ended_at = columns.optional_time()?;
     let walltime = columns.walltime()?;
     let hand_in = match (columns.optional_parsed()?, columns.optional_parsed()?) {
         (Some(key), Some(digest)) => Some(HandIn { key, digest }),

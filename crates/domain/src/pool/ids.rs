@@ -29,6 +29,9 @@ pub enum PoolIdError {
     /// No [`Place`].
     #[error("a zone or subnet has 1 to 64 printable characters without spaces")]
     Place,
+    /// No [`ProviderName`].
+    #[error("a provider's name has 1 to 64 printable characters without spaces")]
+    ProviderName,
     /// No [`ProviderId`].
     #[error("a provider's instance id has 1 to 128 printable characters without spaces")]
     Provider,
@@ -100,6 +103,12 @@ name!(
     /// Where a provider puts an instance: a zone or a subnet. Cheap to clone.
     Place,
     PoolIdError::Place,
+    |text| graphic(text, 64)
+);
+name!(
+    /// Who makes instances, by the word of the configuration: `ec2`, `process`. Cheap to clone.
+    ProviderName,
+    PoolIdError::ProviderName,
     |text| graphic(text, 64)
 );
 name!(

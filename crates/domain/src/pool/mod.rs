@@ -32,7 +32,7 @@ pub mod waiting;
 pub use breaker::PoolBreaker;
 pub use cap::{Cap, Capped, bound};
 pub use demand::{Imagined, Need, PoolDemand, Unmet, imagine, room};
-pub use ids::{InstanceId, Place, PoolName, ProviderId, ServerId, TypeName};
+pub use ids::{InstanceId, Place, PoolName, ProviderId, ProviderName, ServerId, TypeName};
 pub use instance::{Event, Instance, InstanceState, Launch};
 pub use learnt::Learnt;
 pub use memory::Memory;

@@ -49,6 +49,7 @@ impl Ledger {
             lines.extend(client.jobs.iter().map(|(job, active)| format!("client {name} job {job}: {active:?}")));
         }
         lines.extend(self.policies.facts());
+        lines.extend(self.pools.facts());
         LedgerDump(lines)
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger from the database, in six statements at any number of rows.
+//! The ledger from the database, in eleven statements at any number of rows.
 
 use domain::schedule::snapshot::Shape;
 use domain::{JobId, ServiceName, Slots, UserId};
@@ -8,8 +8,9 @@ use super::queue::Entry;
 use super::{Ledger, Retried};
 use crate::clock::{Clock, Moment, UnixMillis};
 use crate::error::Cause;
+use crate::instances::pool_rows;
 use crate::policies;
-use crate::row::{JOB_COLUMNS, JobRow, read_client, read_job};
+use crate::row::{Columns, JOB_COLUMNS, JobRow, read_client, read_job};
 
 /// One row for each user, shape and priority instead of one a job: a row through sqlx costs 1.5 µs, a number in a
 /// text 0.1 µs.
@@ -21,6 +22,16 @@ const RETRIED: &str = " FROM jobs WHERE status = 'Queued' AND attempt > 0";
 const ACTIVE: &str = " FROM jobs WHERE status IN ('Processing', 'Submitted', 'Running', 'Unknown')";
 
 const CLIENTS: &str = "SELECT name, services, slots, labels, state FROM clients";
+
+/// When the last attempt on each client of a live instance was over. The conditions on `given` are those of the index
+/// `history_placed`.
+const WORKED: &str = "SELECT instances.client, MAX(ended.at) FROM instances \
+     JOIN history AS given ON given.client = instances.client AND given.at >= instances.launched_at \
+     AND given.from_status = 'Queued' AND given.to_status = 'Processing' \
+     JOIN history AS ended ON ended.job = given.job AND ended.attempt = given.attempt \
+     AND ended.from_status IN ('Processing', 'Submitted', 'Running', 'Unknown') \
+     AND ended.to_status NOT IN ('Processing', 'Submitted', 'Running', 'Unknown') \
+     WHERE instances.status <> 'gone' GROUP BY instances.client";
 
 pub(crate) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Result<Ledger, Cause> {
     let now = clock.moment();
@@ -53,7 +64,14 @@ pub(crate) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Res
     for row in sqlx::query(CLIENTS).fetch_all(&mut *connection).await? {
         ledger.put_client(read_client(&row)?);
     }
-    ledger.put_policies(policies::rows::load(connection).await?.into());
+    ledger.put_policies(policies::rows::load(&mut *connection).await?.into());
+    ledger.put_pools(pool_rows::load(&mut *connection).await?.into());
+    let worked = sqlx::query(WORKED).fetch_all(connection).await?;
+    let worked = worked.iter().map(|row| {
+        let mut columns = Columns::of(row, "the last work on a client".to_owned());
+        Ok((columns.parsed()?, columns.time()?))
+    });
+    ledger.put_worked_until(worked.collect::<Result<_, Cause>>()?);
     Ok(ledger)
 }
 

@@ -6,8 +6,10 @@
 //! Must not know SQL texts of the writer, requests, or time beyond how long a job has waited.
 
 mod dump;
+mod instances;
 pub(crate) mod load;
 pub(crate) mod load_usage;
+mod pace;
 mod queue;
 mod snapshot;
 mod usage;
@@ -16,6 +18,7 @@ mod view;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use domain::pool::{PoolName, PoolSettings};
 use domain::schedule::snapshot::Shape;
 use domain::{AssignmentId, ClientName, ClientRecord, JobId, Limits, ServiceName, Status, UserId};
 
@@ -23,9 +26,11 @@ pub use dump::LedgerDump;
 pub use usage::UserUsage;
 pub use view::{ActiveAssignment, ClientWork};
 
-use crate::clock::{Clock, Moment, Since};
+use crate::clock::{Clock, Moment, Since, UnixMillis};
+use crate::instances::Pools;
 use crate::policies::PoliciesInForce;
 use crate::row::JobRow;
+use pace::Pace;
 use queue::{Entry, Queue};
 use usage::Book;
 
@@ -42,6 +47,10 @@ pub(crate) struct Ledger {
     /// queue: it is time that ends a rest, not a change.
     resting: BTreeMap<Place, BTreeMap<JobId, Since>>,
     policies: Arc<PoliciesInForce>,
+    pools: Arc<Pools>,
+    /// In force.
+    pool_settings: BTreeMap<PoolName, Arc<PoolSettings>>,
+    pace: Pace,
 }
 
 /// Where jobs queue.
@@ -74,6 +83,8 @@ struct Client {
     record: Option<ClientRecord>,
     used: u32,
     jobs: BTreeMap<JobId, Active>,
+    /// When a job of it last ended or was taken from it; after a start known of clients on instances only.
+    worked_until: Option<UnixMillis>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +135,9 @@ impl Ledger {
             retried: HashMap::new(),
             resting: BTreeMap::new(),
             policies: Arc::default(),
+            pools: Arc::default(),
+            pool_settings: BTreeMap::new(),
+            pace: Pace::default(),
         }
     }
 
@@ -137,8 +151,8 @@ impl Ledger {
         }
     }
 
-    /// Takes over what was read from the database anew, with its books. Limits, turns and whose usage is told, which are
-    /// not in it, stay.
+    /// Takes over what was read from the database anew, with its books. Limits, turns, whose usage is told, the
+    /// pools' settings and what is counted by the minute, which are not in it, stay.
     pub(crate) fn replace(&mut self, mut fresh: Self) {
         fresh.tell_usage_of(&self.usage_is_told());
         for (name, service) in std::mem::take(&mut self.services) {
@@ -149,12 +163,16 @@ impl Ledger {
                 place.users.entry(user).or_default().last_turn = turns.last_turn;
             }
         }
+        Arc::make_mut(&mut fresh.pools).keep_departed(&self.pools);
+        fresh.pool_settings = std::mem::take(&mut self.pool_settings);
+        fresh.pace = std::mem::take(&mut self.pace);
         *self = fresh;
     }
 
     /// Takes over what was committed.
     pub(crate) fn commit(&mut self, changes: &[Change], now: Moment) {
         for change in changes {
+            self.pace.saw(change, now);
             if let Some(before) = &change.before {
                 self.leave(before, now);
             }
@@ -234,6 +252,8 @@ impl Ledger {
                 if let Some(client) = self.clients.get_mut(&placement.client) {
                     client.used = client.used.saturating_sub(row.request.slots.get());
                     client.jobs.remove(&row.id);
+                    // One that only moves on enters again, and what is counted is the last.
+                    client.worked_until = Some(now.time);
                 }
             }
             _ => {}

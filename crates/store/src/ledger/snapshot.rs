@@ -1,5 +1,7 @@
 //! The snapshot that a decision sees: costs users + clients + heads, whatever the depth of the queues.
 
+use std::collections::BTreeMap;
+
 use domain::schedule::snapshot::{ClientView, Head, ServiceQueue, Shape, Snapshot, UserQueue, Waiting};
 use domain::{ClientState, JobId, Limits, ServiceName, UserId};
 
@@ -7,22 +9,29 @@ use super::queue::Queue;
 use super::{Client, Ledger, Retried, Service};
 
 impl Ledger {
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    /// `room` are slots of services that are imagined beside the free ones.
+    pub(crate) fn snapshot(&self, room: &BTreeMap<ServiceName, u32>) -> Snapshot {
         let services = self
             .services
             .iter()
             .filter(|(_, service)| service.limits.is_some() || !service.waiting.is_empty())
-            .map(|(name, service)| self.service_queue(name, service))
+            .map(|(name, service)| self.service_queue(name, service, room.get(name).copied().unwrap_or(0)))
             .collect();
         Snapshot { services, clients: self.client_views() }
     }
 
     pub(crate) fn client_views(&self) -> Vec<ClientView> {
-        self.clients.values().filter_map(Client::view).collect()
+        self.clients.values().filter_map(|client| self.client_view(client)).collect()
     }
 
-    fn service_queue(&self, name: &ServiceName, service: &Service) -> ServiceQueue {
-        let free = self.free_slots(name);
+    fn client_view(&self, client: &Client) -> Option<ClientView> {
+        let mut record = client.record.clone()?;
+        record.state = self.pools.state_of(&record);
+        Some(ClientView { record, used: client.used, running: client.running(), recent_failures: 0 })
+    }
+
+    fn service_queue(&self, name: &ServiceName, service: &Service, room: u32) -> ServiceQueue {
+        let free = self.free_slots(name).saturating_add(room);
         let users = service.waiting.keys().map(|user| self.user_queue(name, *user, service, free));
         let users = users.filter(|queue| !queue.waiting.is_empty()).collect();
         ServiceQueue { service: name.clone(), limits: service.limits, active: service.active, users }
@@ -79,33 +88,14 @@ impl Ledger {
 
     /// Slots free on clients that could take something of this service now.
     fn free_slots(&self, service: &ServiceName) -> u32 {
-        let ready = self.clients.values().filter(|client| client.may_take(service));
-        ready.fold(0, |sum, client| sum.saturating_add(client.free()))
+        let records = self.clients.values().filter_map(|client| Some((client.record.as_ref()?, client.used)));
+        let serving = records.filter(|(record, _)| record.services.contains(service));
+        let ready = serving.filter(|(record, _)| self.pools.state_of(record) == ClientState::Ready);
+        ready.fold(0, |sum, (record, used)| sum.saturating_add(record.slots.saturating_sub(used)))
     }
 }
 
 /// Jobs that both limits still allow one user.
 fn most_grants(limits: Limits, service_active: u32, user_active: u32) -> u32 {
     limits.runs_per_user.saturating_sub(user_active).min(limits.max_runs.saturating_sub(service_active))
-}
-
-impl Client {
-    fn view(&self) -> Option<ClientView> {
-        let record = self.record.clone()?;
-        Some(ClientView {
-            record,
-            used: self.used,
-            running: u32::try_from(self.jobs.len()).unwrap_or(u32::MAX),
-            recent_failures: 0,
-        })
-    }
-
-    fn may_take(&self, service: &ServiceName) -> bool {
-        let record = self.record.as_ref();
-        record.is_some_and(|record| record.state == ClientState::Ready && record.services.contains(service))
-    }
-
-    fn free(&self) -> u32 {
-        self.record.as_ref().map_or(0, |record| record.slots.saturating_sub(self.used))
-    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{AssignmentId, ClientName, ClientRecord, JobId, Limits, ServiceName, Status, UserId};
 
-use super::Ledger;
+use super::{Client, Ledger};
 use crate::row::JobRow;
 
 /// An active job on a client.
@@ -42,18 +42,7 @@ pub(crate) struct Counts {
 impl Ledger {
     pub(crate) fn client_work(&self, client: &ClientName) -> ClientWork {
         let Some(client) = self.clients.get(client) else { return ClientWork::default() };
-        let active: Vec<_> = client
-            .jobs
-            .iter()
-            .map(|(job, active)| ActiveAssignment {
-                assignment: active.assignment,
-                job: *job,
-                service: active.service.clone(),
-                status: active.status,
-                kill_requested: active.kill_requested,
-                client_number: active.client_number,
-            })
-            .collect();
+        let active: Vec<_> = client.active().collect();
         let (to_kill, rest): (Vec<_>, Vec<_>) = active.iter().cloned().partition(|active| active.kill_requested);
         let to_deliver = rest.into_iter().filter(|active| active.status == Status::Processing).collect();
         ClientWork { to_deliver, to_kill, active }
@@ -92,5 +81,24 @@ impl Ledger {
     pub(crate) fn client(&self, name: &ClientName) -> Option<(&ClientRecord, u32)> {
         let client = self.clients.get(name)?;
         client.record.as_ref().map(|record| (record, client.used))
+    }
+}
+
+impl Client {
+    /// What is active on it.
+    pub(super) fn active(&self) -> impl Iterator<Item = ActiveAssignment> {
+        self.jobs.iter().map(|(job, active)| ActiveAssignment {
+            assignment: active.assignment,
+            job: *job,
+            service: active.service.clone(),
+            status: active.status,
+            kill_requested: active.kill_requested,
+            client_number: active.client_number,
+        })
+    }
+
+    /// How many jobs are active on it.
+    pub(super) fn running(&self) -> u32 {
+        u32::try_from(self.jobs.len()).unwrap_or(u32::MAX)
     }
 }

@@ -6,13 +6,13 @@ use domain::JobId;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{Connection, SqliteConnection};
 
-use super::connect;
+use super::{connect, instances};
 use crate::clock::UnixMillis;
 use crate::error::{Cause, StoreError};
 use crate::open::{self, StoreOptions};
 
-/// How many numbers a restored database leaves out: more than were given since its backup, so that no job ever gets a
-/// number that another had.
+/// How many numbers a restored database leaves out: more than were given since its backup, so that no job and no
+/// instance ever gets a number that another had.
 const LEFT_OUT: i64 = 1_000_000;
 
 /// What a restored database has become.
@@ -51,8 +51,9 @@ pub async fn flatten(path: &Path) -> Result<(), StoreError> {
     flattened.await.map_err(|cause: Cause| StoreError::Open { path: path.to_owned(), cause })
 }
 
-/// Gives a copy an identity of its own: a new server id, the former one remembered, and numbers of jobs that were never
-/// given. Done twice it is done once more, which hurts nobody.
+/// Gives a copy an identity of its own: a new server id, the former one remembered, and numbers of jobs and
+/// instances that were never given. Its instances stay, as their tags name the former server; a launch that the former was
+/// in the middle of is not asked for again. Done twice it is done once more, which hurts nobody.
 ///
 /// # Errors
 /// It cannot be written.
@@ -71,17 +72,20 @@ async fn take_over(writer: &sqlx::SqlitePool) -> Result<Successor, Cause> {
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     let former = open::server_id(&mut transaction).await?;
     let next_id = JobId(open::next_id(&mut transaction).await?.0.saturating_add(LEFT_OUT));
+    let next_instance = open::next_instance(&mut transaction).await?.0.saturating_add(LEFT_OUT);
     let server_id = open::random_id()?;
     sqlx::query("INSERT INTO former_servers (server_id, restored_at) VALUES ($1, $2)")
         .bind(&former)
         .bind(UnixMillis::wall().0)
         .execute(&mut *transaction)
         .await?;
-    sqlx::query("UPDATE server SET server_id = $1, first_id = $2 WHERE one = 1")
+    sqlx::query("UPDATE server SET server_id = $1, first_id = $2, first_instance = $3 WHERE one = 1")
         .bind(&server_id)
         .bind(next_id.0)
+        .bind(next_instance)
         .execute(&mut *transaction)
         .await?;
+    instances::forget_open_calls(&mut transaction).await?;
     transaction.commit().await?;
     Ok(Successor { server_id, former, next_id })
 }

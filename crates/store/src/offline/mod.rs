@@ -2,6 +2,7 @@
 
 mod copies;
 mod history;
+mod instances;
 
 use std::path::{Path, PathBuf};
 

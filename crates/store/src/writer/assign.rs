@@ -72,8 +72,9 @@ impl Draft<'_> {
 
     fn check_client(&self, row: &JobRow, placement: &Placement) -> Result<(), AssignRefusal> {
         let (record, used) = self.client(&placement.client).ok_or(AssignRefusal::ClientMissing)?;
-        if record.state != ClientState::Ready {
-            return Err(AssignRefusal::ClientNotReady(record.state));
+        let state = self.pools.pools.state_of(record);
+        if state != ClientState::Ready {
+            return Err(AssignRefusal::ClientNotReady(state));
         }
         if !record.services.contains(&row.request.service) {
             return Err(AssignRefusal::OtherService);
@@ -89,8 +90,13 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Whether no assignment is left on a client, after all that the batch did before. Each takes a slot at least.
+    pub(super) fn is_idle(&self, client: &ClientName) -> bool {
+        with(self.ledger.used_slots(client), self.taken.slots_by_client.get(client)) == 0
+    }
+
     /// The client as this batch leaves it, with the slots that are committed as taken.
-    fn client(&self, name: &ClientName) -> Option<(&ClientRecord, u32)> {
+    pub(super) fn client(&self, name: &ClientName) -> Option<(&ClientRecord, u32)> {
         let committed = self.ledger.client(name);
         match self.clients.get(name) {
             Some(record) => Some((record, committed.map_or(0, |(_, used)| used))),

@@ -8,6 +8,7 @@ use domain::{
 };
 
 use super::assign::Taken;
+use super::instances::PoolDraft;
 use super::policies::PolicyDraft;
 use crate::clock::UnixMillis;
 use crate::command::{Accepted, Applied, Command, KillOrder, KillRequest, NewJob, Report};
@@ -22,12 +23,13 @@ pub(super) struct Plan {
     pub(super) history: Vec<HistoryRow>,
     pub(super) clients: Vec<ClientRecord>,
     pub(super) policies: PolicyDraft,
+    pub(super) pools: PoolDraft,
     pub(super) next_id: JobId,
 }
 
 impl Plan {
     pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.clients.is_empty() && self.policies.is_empty()
+        self.changes.is_empty() && self.clients.is_empty() && self.policies.is_empty() && self.pools.is_empty()
     }
 }
 
@@ -50,9 +52,10 @@ pub(super) struct Draft<'a> {
     /// What this batch adds to the ledger's counts.
     pub(super) taken: Taken,
     policies: PolicyDraft,
+    pub(super) pools: PoolDraft,
     history: Vec<HistoryRow>,
     next_id: JobId,
-    now: UnixMillis,
+    pub(super) now: UnixMillis,
 }
 
 impl<'a> Draft<'a> {
@@ -74,6 +77,7 @@ impl<'a> Draft<'a> {
             clients: BTreeMap::new(),
             taken: Taken::default(),
             policies: PolicyDraft::new(ledger.policies()),
+            pools: PoolDraft::new(ledger.pools()),
             history: Vec::new(),
             next_id,
             now,
@@ -94,12 +98,20 @@ impl<'a> Draft<'a> {
                 call.answer = Some(call.request.iter().filter(cleaned).copied().collect());
             }
             Command::PutClient(call) => {
-                self.clients.insert(call.request.name.clone(), call.request.clone());
+                self.put_client(&call.request);
                 call.answer = Some(());
             }
             Command::Activate(call) => call.answer = Some(self.policies.activate(&call.request, self.now)),
             Command::Resume(call) => call.answer = Some(self.policies.resume(&call.request, self.now)),
             Command::Pin(call) => call.answer = Some(self.policies.pin(&call.request, self.now)),
+            Command::Scale(call) => call.answer = Some(self.scale(&call.request)),
+            Command::Register(call) => call.answer = Some(self.register(&call.request)),
+            Command::OrderClient(call) => call.answer = Some(self.order_client(&call.request)),
+            Command::Protect(call) => call.answer = Some(self.protect(&call.request)),
+            Command::OrderPool(call) => {
+                self.order_pool(&call.request);
+                call.answer = Some(());
+            }
             Command::KeepUsage(_) | Command::Probe(_) | Command::Verify(_) | Command::Close(_) => {}
         }
     }
@@ -111,6 +123,7 @@ impl<'a> Draft<'a> {
             history: self.history,
             clients: self.clients.into_values().collect(),
             policies: self.policies,
+            pools: self.pools,
             next_id: self.next_id,
         }
     }

@@ -6,6 +6,8 @@
 
 mod assign;
 mod draft;
+mod instances;
+mod orders;
 mod policies;
 mod statements;
 
@@ -179,6 +181,8 @@ impl WriterTask {
             ledger.commit(&plan.changes, now);
             plan.clients.into_iter().for_each(|client| ledger.put_client(client));
             ledger.put_policies(plan.policies.in_force);
+            ledger.put_pools(plan.pools.pools);
+            ledger.booted(&plan.pools.boots, now);
         }
         let live_before =
             |change: &&crate::ledger::Change| change.before.as_ref().is_none_or(|before| !before.status().is_final());

@@ -1,4 +1,4 @@
-//! The writer's SQL: at most eight statements a batch, each with all its rows, in the subset that SQLite and
+//! The writer's SQL: a handful of statements a batch, each with all its rows, in the subset that SQLite and
 //! PostgreSQL share.
 
 use std::collections::BTreeSet;
@@ -8,8 +8,10 @@ use sqlx::query_builder::Separated;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::draft::Plan;
+use super::instances::PoolDraft;
 use crate::command::{Command, NewJob};
 use crate::error::Cause;
+use crate::instances::{pool_rows, rows as instances};
 use crate::ledger::Change;
 use crate::policies::rows as policies;
 use crate::row::{HistoryRow, JOB_COLUMNS, JobRow, outcome_of, read_job};
@@ -41,6 +43,11 @@ pub(super) async fn touched_jobs(
             | Command::Activate(_)
             | Command::Pin(_)
             | Command::Resume(_)
+            | Command::Scale(_)
+            | Command::Register(_)
+            | Command::OrderClient(_)
+            | Command::Protect(_)
+            | Command::OrderPool(_)
             | Command::KeepUsage(_)
             | Command::Probe(_)
             | Command::Verify(_)
@@ -129,6 +136,28 @@ pub(super) async fn write(connection: &mut SqliteConnection, plan: &Plan) -> Res
     }
     for scope in &plan.policies.pins {
         policies::put_pin(connection, scope, plan.policies.in_force.pins().get(scope)).await?;
+    }
+    write_pools(connection, &plan.pools).await
+}
+
+async fn write_pools(connection: &mut SqliteConnection, draft: &PoolDraft) -> Result<(), Cause> {
+    let (made, changed): (Vec<_>, Vec<_>) = draft.rows.values().partition(|row| row.before.is_none());
+    for rows in made.chunks(ROWS) {
+        instances::insert(connection, rows).await?;
+    }
+    for rows in changed.chunks(ROWS) {
+        instances::update(connection, rows).await?;
+    }
+    let pools = &draft.pools;
+    let learnt: Vec<_> = draft.learnt.iter().filter_map(|pool| Some((pool, pools.learnt.get(pool)?))).collect();
+    for rows in learnt.chunks(ROWS) {
+        pool_rows::put_learnt(connection, rows).await?;
+    }
+    for client in &draft.orders {
+        pool_rows::put_order(connection, client, pools.order(client)).await?;
+    }
+    for rows in draft.decisions.chunks(ROWS) {
+        pool_rows::insert_decisions(connection, rows).await?;
     }
     Ok(())
 }

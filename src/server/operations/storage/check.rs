@@ -73,6 +73,7 @@ pub async fn check(
     let faults = inspection.faults().await?;
     report.problems.extend(faults.into_iter().map(|what| Finding { job: None, what: format!("the database: {what}") }));
     report.look_at_policies(places, &mut inspection).await;
+    report.look_at_instances(&mut inspection).await;
     let total = inspection.count().await?;
     let mut after = JobId(0);
     loop {
@@ -111,6 +112,11 @@ impl CheckReport {
             Ok(in_force) => components::problems(places, &in_force),
             Err(error) => vec![crate::runtime::chain(&error)],
         };
+        self.problems.extend(found.into_iter().map(|what| Finding { job: None, what }));
+    }
+
+    async fn look_at_instances(&mut self, inspection: &mut Inspection) {
+        let found = inspection.instance_faults().await.unwrap_or_else(|error| vec![crate::runtime::chain(&error)]);
         self.problems.extend(found.into_iter().map(|what| Finding { job: None, what }));
     }
 

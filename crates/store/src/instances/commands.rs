@@ -90,7 +90,7 @@ pub enum InstanceApplied {
     Missing,
 }
 
-/// A client that says which instance it is on.
+/// A client that says which instance it is on. Whoever asks has seen to it that no configured client has its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
     pub instance: InstanceId,

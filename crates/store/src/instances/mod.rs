@@ -14,7 +14,7 @@ mod read;
 pub(crate) mod rows;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -87,7 +87,7 @@ pub struct Pools {
     pub(crate) live: BTreeMap<InstanceId, Arc<InstanceRow>>,
     /// The instance that a client is on. Of one that went with its instance since the start it stays, so that nothing
     /// heard late from it brings it back.
-    pub(crate) clients: BTreeMap<ClientName, InstanceId>,
+    pub(crate) clients: HashMap<ClientName, InstanceId>,
     pub(crate) learnt: BTreeMap<PoolName, Learnt>,
     pub(crate) orders: BTreeMap<ClientName, DrainOrder>,
     /// Of each pool the last that is in the log.

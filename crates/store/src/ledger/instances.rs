@@ -30,9 +30,11 @@ impl Ledger {
     }
 
     /// When clients of live instances last had work, as the history tells it.
-    pub(crate) fn put_worked_until(&mut self, worked: Vec<(ClientName, UnixMillis)>) {
+    pub(crate) fn put_worked_until(&mut self, worked: impl Iterator<Item = (ClientName, UnixMillis)>) {
         for (client, until) in worked {
-            self.clients.entry(client).or_default().worked_until = Some(until);
+            let client = self.clients.entry(client).or_default();
+            // Two instances may have had the name.
+            client.worked_until = client.worked_until.max(Some(until));
         }
     }
 

@@ -25,13 +25,13 @@ const CLIENTS: &str = "SELECT name, services, slots, labels, state FROM clients"
 
 /// When the last attempt on each client of a live instance was over. The conditions on `given` are those of the index
 /// `history_placed`.
-const WORKED: &str = "SELECT instances.client, MAX(ended.at) FROM instances \
-     JOIN history AS given ON given.client = instances.client AND given.at >= instances.launched_at \
-     AND given.from_status = 'Queued' AND given.to_status = 'Processing' \
+const WORKED: &str = "SELECT instances.client, (SELECT MAX(ended.at) FROM history AS given \
      JOIN history AS ended ON ended.job = given.job AND ended.attempt = given.attempt \
      AND ended.from_status IN ('Processing', 'Submitted', 'Running', 'Unknown') \
      AND ended.to_status NOT IN ('Processing', 'Submitted', 'Running', 'Unknown') \
-     WHERE instances.status <> 'gone' GROUP BY instances.client";
+     WHERE given.client = instances.client AND given.at >= instances.launched_at \
+     AND given.from_status = 'Queued' AND given.to_status = 'Processing') \
+     FROM instances WHERE status <> 'gone'";
 
 pub(crate) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Result<Ledger, Cause> {
     let now = clock.moment();
@@ -69,9 +69,9 @@ pub(crate) async fn load(connection: &mut SqliteConnection, clock: Clock) -> Res
     let worked = sqlx::query(WORKED).fetch_all(connection).await?;
     let worked = worked.iter().map(|row| {
         let mut columns = Columns::of(row, "the last work on a client".to_owned());
-        Ok((columns.parsed()?, columns.time()?))
+        Ok(columns.optional_parsed()?.zip(columns.optional_time()?))
     });
-    ledger.put_worked_until(worked.collect::<Result<_, Cause>>()?);
+    ledger.put_worked_until(worked.collect::<Result<Vec<_>, Cause>>()?.into_iter().flatten());
     Ok(ledger)
 }
 

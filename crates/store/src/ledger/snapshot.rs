@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::schedule::snapshot::{ClientView, Head, ServiceQueue, Shape, Snapshot, UserQueue, Waiting};
-use domain::{ClientState, JobId, Limits, ServiceName, UserId};
+use domain::{ClientRecord, ClientState, JobId, Limits, ServiceName, UserId};
 
 use super::queue::Queue;
 use super::{Client, Ledger, Retried, Service};
@@ -11,13 +11,17 @@ use super::{Client, Ledger, Retried, Service};
 impl Ledger {
     /// `room` are slots of services that are imagined beside the free ones.
     pub(crate) fn snapshot(&self, room: &BTreeMap<ServiceName, u32>) -> Snapshot {
+        let clients = self.client_views();
         let services = self
             .services
             .iter()
             .filter(|(_, service)| service.limits.is_some() || !service.waiting.is_empty())
-            .map(|(name, service)| self.service_queue(name, service, room.get(name).copied().unwrap_or(0)))
+            .map(|(name, service)| {
+                let room = room.get(name).copied().unwrap_or(0);
+                self.service_queue(name, service, free_slots(&clients, name).saturating_add(room))
+            })
             .collect();
-        Snapshot { services, clients: self.client_views() }
+        Snapshot { services, clients }
     }
 
     pub(crate) fn client_views(&self) -> Vec<ClientView> {
@@ -30,8 +34,7 @@ impl Ledger {
         Some(ClientView { record, used: client.used, running: client.running(), recent_failures: 0 })
     }
 
-    fn service_queue(&self, name: &ServiceName, service: &Service, room: u32) -> ServiceQueue {
-        let free = self.free_slots(name).saturating_add(room);
+    fn service_queue(&self, name: &ServiceName, service: &Service, free: u32) -> ServiceQueue {
         let users = service.waiting.keys().map(|user| self.user_queue(name, *user, service, free));
         let users = users.filter(|queue| !queue.waiting.is_empty()).collect();
         ServiceQueue { service: name.clone(), limits: service.limits, active: service.active, users }
@@ -85,14 +88,13 @@ impl Ledger {
             None => Head { job, priority, attempt: 0, last_client: None },
         }
     }
+}
 
-    /// Slots free on clients that could take something of this service now.
-    fn free_slots(&self, service: &ServiceName) -> u32 {
-        let records = self.clients.values().filter_map(|client| Some((client.record.as_ref()?, client.used)));
-        let serving = records.filter(|(record, _)| record.services.contains(service));
-        let ready = serving.filter(|(record, _)| self.pools.state_of(record) == ClientState::Ready);
-        ready.fold(0, |sum, (record, used)| sum.saturating_add(record.slots.saturating_sub(used)))
-    }
+/// Slots free on clients that could take something of this service now.
+fn free_slots(clients: &[ClientView], service: &ServiceName) -> u32 {
+    let may_take = |record: &ClientRecord| record.state == ClientState::Ready && record.services.contains(service);
+    let ready = clients.iter().filter(|client| may_take(&client.record));
+    ready.fold(0, |sum, client| sum.saturating_add(client.free()))
 }
 
 /// Jobs that both limits still allow one user.

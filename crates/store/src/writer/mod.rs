@@ -254,6 +254,8 @@ mod tests {
         ] {
             sqlx::query(behind).execute(&writer.pool).await.unwrap();
         }
+        let behind = "INSERT INTO client_orders (client, drained_by, since) VALUES ('c', 'x', 1)";
+        sqlx::query(behind).execute(&writer.pool).await.unwrap();
         writer.in_doubt = true;
         let mut running = JoinSet::new();
         running.spawn(writer.run());
@@ -265,6 +267,7 @@ mod tests {
             (&service, Some(Limits::default()), 1)
         );
         assert_eq!(store.policies().generation, 1);
+        assert!(store.pools().order(&"c".parse().unwrap()).is_some());
         let used = store.usage(&service)[0];
         assert!((used.user.get(), used.active) == (8, 1) && used.slot_seconds > 3.0 * 3600.0, "{used:?}");
         assert_eq!(store.verify().await.unwrap(), Vec::<String>::new());

@@ -2,14 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::pool::{InstanceView, PoolName, PoolSettings};
 use domain::{ClientName, ClientState};
 
 use super::view::ActiveAssignment;
 use super::{Client, Ledger};
-use crate::clock::UnixMillis;
+use crate::clock::{Moment, UnixMillis};
 use crate::instances::{InstanceRow, Pools};
+
+/// An instance whose client was heard of for the first time.
+#[derive(Debug)]
+pub(crate) struct CameUp {
+    pub(crate) pool: PoolName,
+    pub(crate) client: ClientName,
+    /// Since it was launched.
+    pub(crate) took: Duration,
+}
 
 impl Ledger {
     /// Pools in force; those not named are no longer configured.
@@ -29,6 +39,14 @@ impl Ledger {
         self.pools = pools;
     }
 
+    /// What was known of the work of a client of the same name was another machine's.
+    pub(crate) fn came_up(&mut self, instances: &[CameUp], now: Moment) {
+        for CameUp { pool, client, took } in instances {
+            self.pace.booted(pool, *took, now);
+            self.clients.entry(client.clone()).or_default().worked_until = None;
+        }
+    }
+
     /// When clients of live instances last had work, as the history tells it.
     pub(crate) fn put_worked_until(&mut self, worked: impl Iterator<Item = (ClientName, UnixMillis)>) {
         for (client, until) in worked {
@@ -45,13 +63,10 @@ impl Ledger {
 
     fn instance_view(&self, row: &InstanceRow) -> InstanceView {
         let client = row.client.as_ref().and_then(|client| self.clients.get(&client.name));
-        let launched_at = row.instance.launched_at;
-        let worked_until = client.and_then(|client| client.worked_until).map(UnixMillis::moment);
         InstanceView {
             instance: row.instance.clone(),
             running: client.map_or(0, Client::running),
-            // Earlier it was another instance's, under the same name.
-            worked_until: worked_until.filter(|until| launched_at.is_some_and(|launched| *until >= launched)),
+            worked_until: client.and_then(|client| client.worked_until).map(UnixMillis::moment),
         }
     }
 

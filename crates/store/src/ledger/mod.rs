@@ -23,6 +23,7 @@ use domain::schedule::snapshot::Shape;
 use domain::{AssignmentId, ClientName, ClientRecord, JobId, Limits, ServiceName, Status, UserId};
 
 pub use dump::LedgerDump;
+pub(crate) use instances::CameUp;
 pub use usage::UserUsage;
 pub use view::{ActiveAssignment, ClientWork};
 

@@ -150,12 +150,6 @@ impl Ledger {
     pub(crate) fn minutes(&self, pool: &PoolName, services: &BTreeSet<ServiceName>) -> Vec<ScalingMinute> {
         self.pace.minutes(pool, services, self.clock.moment())
     }
-
-    pub(crate) fn booted(&mut self, boots: &[(PoolName, Duration)], now: Moment) {
-        for (pool, took) in boots {
-            self.pace.booted(pool, *took, now);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use domain::pool::{Event, Instance, InstanceId, InstanceState, Learnt, Offer, PoolName, PoolSettings, transition};
 use domain::{ClientName, ClientRecord, ClientState};
@@ -13,6 +12,7 @@ use crate::instances::{
     Decision, Deed, Happened, InstanceApplied, InstanceRow, Judgement, LaunchRefusal, NewInstance, Pools, Registered,
     Registrant, Registration, Round, RoundDone,
 };
+use crate::ledger::CameUp;
 
 /// Instances, pools and orders as a batch leaves them.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ pub(super) struct PoolDraft {
     /// Clients whose order was given or lifted.
     pub(super) orders: BTreeSet<ClientName>,
     pub(super) decisions: Vec<Decision>,
-    /// How long those took that came up.
-    pub(super) boots: Vec<(PoolName, Duration)>,
+    pub(super) came_up: Vec<CameUp>,
 }
 
 impl PoolDraft {
@@ -37,7 +36,7 @@ impl PoolDraft {
             learnt: BTreeSet::new(),
             orders: BTreeSet::new(),
             decisions: Vec::new(),
-            boots: Vec::new(),
+            came_up: Vec::new(),
         }
     }
 
@@ -150,9 +149,9 @@ impl Draft<'_> {
         if let Some(settings) = self.settings(&after.pool) {
             self.pools.teach(&after.pool, |learnt| learnt.happened(&settings, before, event, &after, now));
         }
-        let came_up = matches!((event, &after.state), (Event::Registered { .. }, InstanceState::Ready { .. }));
-        if let Some(launched) = after.launched_at.filter(|_| came_up) {
-            self.pools.boots.push((after.pool.clone(), now.since(launched)));
+        if let (Event::Registered { client, .. }, Some(launched)) = (event, after.launched_at) {
+            let (pool, client) = (after.pool.clone(), client.clone());
+            self.pools.came_up.push(CameUp { pool, client, took: now.since(launched) });
         }
         if !after.state.is_live() {
             self.depart(row);

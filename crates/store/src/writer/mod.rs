@@ -182,7 +182,7 @@ impl WriterTask {
             plan.clients.into_iter().for_each(|client| ledger.put_client(client));
             ledger.put_policies(plan.policies.in_force);
             ledger.put_pools(plan.pools.pools);
-            ledger.booted(&plan.pools.boots, now);
+            ledger.came_up(&plan.pools.came_up, now);
         }
         let live_before =
             |change: &&crate::ledger::Change| change.before.as_ref().is_none_or(|before| !before.status().is_final());

@@ -222,7 +222,7 @@ async fn another_instance_may_have_the_name_of_a_client_before() {
     yes(house.happens(second, Happens::Ended).await);
     let third = house.up(0).await;
     let views = house.store.instance_views(&crate::fleet::pool());
-    assert_eq!((views.len(), views[0].instance.id), (1, third));
+    assert_eq!((views.len(), views[0].instance.id, views[0].worked_until), (1, third, None));
     let job = house.accept(1).await;
     assert!(house.assign(job, 0).await.is_ok());
     house.assert_agrees().await;

@@ -39,7 +39,7 @@ impl Learnt {
     /// A plan was made.
     pub fn planned(&mut self, lessons: &Lessons) {
         self.passed_over.clone_from(&lessons.passed_over);
-        for (launch, left) in &lessons.drained {
+        for (launch, left) in lessons.drained.values() {
             self.memory.left_behind(launch, left);
         }
     }

@@ -50,7 +50,7 @@ pub struct Lessons {
     /// Instances without work to which the imagined decisions keep giving jobs, and since when: something keeps it away.
     pub passed_over: BTreeMap<InstanceId, Moment>,
     /// What drains, as what it was launched, and what of that it never did although it waits.
-    pub drained: Vec<(Launch, BTreeSet<Wanted>)>,
+    pub drained: BTreeMap<InstanceId, (Launch, BTreeSet<Wanted>)>,
 }
 
 /// One thing to be done.
@@ -152,12 +152,12 @@ pub fn plan(
     let launches = Launching::new(pool, demand, now).all(&wanted, &mut caps);
     let launched = !launches.is_empty();
     actions.extend(launches.into_iter().map(Action::Launch));
-    let mut lessons = Lessons { passed_over: passed_over(pool, demand, now), drained: Vec::new() };
+    let mut lessons = Lessons { passed_over: passed_over(pool, demand, now), drained: BTreeMap::new() };
     for view in drained(pool, answer) {
         match drain(pool, demand, &lessons, view, launched, now) {
             Ok(why) => {
                 actions.push(Action::Drain { instance: view.instance.id, why });
-                lessons.drained.push((view.instance.launch.clone(), left(demand, view)));
+                lessons.drained.insert(view.instance.id, (view.instance.launch.clone(), left(demand, view)));
             }
             Err(cap) => caps.add(cap, 1),
         }

@@ -1,10 +1,8 @@
 //! What the writer is asked about instances, and what it answers.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use domain::ClientRecord;
-use domain::pool::memory::Wanted;
 use domain::pool::plan::Action;
 use domain::pool::{Event, InstanceId, Launch, PoolName, ProviderName};
 
@@ -28,25 +26,18 @@ pub struct Happened {
     pub instance: InstanceId,
     /// `Registered` is for [`crate::Store::register`] and stale here.
     pub event: Event,
-    /// With `Drain` by a plan: what the instance was launched for and never did, although it waits.
-    pub left: Option<BTreeSet<Wanted>>,
 }
 
 impl Happened {
     #[must_use]
     pub fn new(instance: InstanceId, event: Event) -> Self {
-        Self { instance, event, left: None }
+        Self { instance, event }
     }
 
     /// What a plan wants to happen; nothing for a launch.
     #[must_use]
     pub fn planned(action: &Action) -> Option<Self> {
-        let (instance, event) = action.event()?;
-        let left = match action {
-            Action::Drain { left, .. } => Some(left.clone()),
-            _ => None,
-        };
-        Some(Self { instance, event, left })
+        action.event().map(|(instance, event)| Self { instance, event })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use domain::policy::Author;
 use domain::pool::instance::DrainReason;
-use domain::pool::{Capped, Event, InstanceId, Lifecycle, Place, PoolName, TypeName};
+use domain::pool::{Capped, Event, InstanceId, Lessons, Lifecycle, Place, PoolName, TypeName};
 use serde::{Deserialize, Serialize};
 
 use super::InstanceRow;
@@ -21,6 +21,8 @@ pub struct Judgement {
     /// With what capped it: [`domain::pool::Plan::reason`].
     pub reason: String,
     pub capped: Vec<Capped>,
+    /// What the pool learns from the plan; of what drains only as far as it does.
+    pub lessons: Lessons,
 }
 
 /// What there was when it was decided.

@@ -94,14 +94,19 @@ impl Draft<'_> {
             deeds.extend(launched.iter().map(|row| Deed::launched(row)));
             done.launched.push(launched);
         }
+        let mut moved = BTreeSet::new();
         for happened in &round.events {
             let applied = self.happen(happened);
             if matches!(applied, InstanceApplied::Yes(_)) {
                 deeds.extend(Deed::done(happened.instance, &happened.event));
+                moved.insert(happened.instance);
             }
             done.applied.push(applied);
         }
         if let Some(judgement) = &round.decision {
+            let mut lessons = judgement.lessons.clone();
+            lessons.drained.retain(|instance, _| moved.contains(instance));
+            self.pools.teach(&judgement.pool, |learnt| learnt.planned(&lessons));
             self.log(judgement, deeds);
         }
         done
@@ -128,18 +133,13 @@ impl Draft<'_> {
     }
 
     pub(super) fn happen(&mut self, happened: &Happened) -> InstanceApplied {
-        let Happened { instance, event, left } = happened;
+        let Happened { instance, event } = happened;
         let Some(row) = self.pools.pools.instance(*instance).cloned() else { return InstanceApplied::Missing };
         let is_busy = || row.instance.state.client().is_some_and(|client| !self.is_idle(client));
         if matches!(event, Event::Registered { .. }) || (*event == Event::FoundIdle && is_busy()) {
             return InstanceApplied::Stale;
         }
-        let Some(moved) = self.move_on(&row, event) else { return InstanceApplied::Stale };
-        if let Some(left) = left {
-            let launch = &moved.instance.launch;
-            self.pools.teach(&moved.instance.pool, |learnt| learnt.memory.left_behind(launch, left));
-        }
-        InstanceApplied::Yes(moved)
+        self.move_on(&row, event).map_or(InstanceApplied::Stale, InstanceApplied::Yes)
     }
 
     /// Lets the domain decide what `event` makes of the instance, and its pool learn from it. `None`: it makes nothing.

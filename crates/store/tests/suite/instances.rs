@@ -180,7 +180,7 @@ async fn a_row_of_the_first_format_is_read() {
             r#"INSERT INTO pool_learnt (pool, format, learnt) VALUES ('burst', 1, '{"breaker":{"failed_boots":2,
             "refusals":1,"times":0,"pause":null},"memory":{"absent":[[["c7i.large","subnet-1","spot"],5]],"throttled":null,
             "reported":{},"doubted":[],"in_vain":[],"refusal":{"kind":"no-capacity","code":"X"}},"last_launch":4,
-            "last_drain":null}')"#,
+            "last_drain":null,"passed_over":{}}')"#,
         )
         .await;
     let house = house.restart_pool(9).await;

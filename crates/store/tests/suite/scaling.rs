@@ -1,9 +1,11 @@
 //! What a round leaves behind: what its pool learnt, the log, the view for the next one.
 
+use std::collections::BTreeMap;
+
 use domain::policy::Author;
 use domain::pool::instance::{DrainReason, RefusalKind};
 use domain::pool::plan::Action;
-use domain::pool::{Cap, Capped, Event as Happens, InstanceId};
+use domain::pool::{Cap, Capped, Event as Happens, InstanceId, Lessons};
 use domain::{End, Event};
 use store::instances::{Deed, Happened, Judgement, Numbers, PoolOrder, Round};
 use store::{Cause, JobFilter};
@@ -19,6 +21,7 @@ fn judgement(reason: &str) -> Judgement {
         author: Author { name: "demand".parse().unwrap(), digest: None },
         reason: reason.to_owned(),
         capped: vec![Capped { by, count: 2 }],
+        lessons: Lessons::default(),
     }
 }
 
@@ -69,10 +72,13 @@ async fn what_an_instance_never_did_is_learnt_with_its_drain() {
     let wanted = launch().shapes.into_iter().next().unwrap();
     for _ in 0..2 {
         let instance = house.up(0).await;
-        let left = launch().shapes;
-        let plan = Action::Drain { instance, why: DrainReason::NotUsed, left };
-        let twice = [&plan, &plan].map(|action| Happened::planned(action).unwrap());
-        house.store.scale(Round { events: twice.into(), ..Round::default() }).await.unwrap();
+        let drains = Happened::planned(&Action::Drain { instance, why: DrainReason::NotUsed }).unwrap();
+        let drained = BTreeMap::from([(instance, (launch(), launch().shapes))]);
+        let lessons = Lessons { drained, ..Lessons::default() };
+        let decision = Some(Judgement { lessons, ..judgement("nobody needs it") });
+        let round = Round { events: vec![drains], decision, ..Round::default() };
+        house.store.scale(round.clone()).await.unwrap();
+        house.store.scale(round).await.unwrap();
         yes(house.happens(instance, Happens::FoundIdle).await);
         yes(house.happens(instance, Happens::Ended).await);
     }
@@ -120,7 +126,7 @@ async fn the_log_tells_what_a_decision_did_and_no_more() {
     let house = House::with_pool(9).await;
     let idle = house.up(0).await;
     let new = new_instance(&house);
-    let drain = Action::Drain { instance: idle, why: DrainReason::NotNeeded, left: launch().shapes };
+    let drain = Action::Drain { instance: idle, why: DrainReason::NotNeeded };
     let events = vec![Happened::planned(&drain).unwrap(), Happened::new(InstanceId(77), Happens::Undrain)];
     let round = Round { launches: vec![new.clone()], events, decision: Some(judgement("up and down")) };
     house.store.scale(round).await.unwrap();

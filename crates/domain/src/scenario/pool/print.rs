@@ -35,7 +35,7 @@ fn write_pool(text: &mut String, view: &PoolView<'_>, demand: &PoolDemand, plan:
     }
     plan.actions.iter().try_for_each(|action| write_action(text, action))?;
     for (launch, wanted) in
-        plan.lessons.drained.iter().flat_map(|(launch, left)| left.iter().map(move |wanted| (launch, wanted)))
+        plan.lessons.drained.values().flat_map(|(launch, left)| left.iter().map(move |wanted| (launch, wanted)))
     {
         write_wanted(text, &format!("  {} came up in vain for", launch.of_type), wanted)?;
         writeln!(text)?;

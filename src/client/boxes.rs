@@ -10,7 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use domain::AssignmentId;
 use tokio::process::Command;
 
-use super::exec::{Confinement, Plan, Probe, Refusal, Surroundings, Wish, close_doors, decide};
+use super::exec::{
+    Confinement, Namespaces, Plan, Probe, Refusal, Surroundings, Wish, close_doors, closed_to_others, decide,
+};
 use crate::config::settings::{ClientSettings, UidRange};
 use crate::protocol::Submission;
 use crate::runtime::chain;
@@ -22,6 +24,13 @@ pub const SUBCOMMAND: &str = "probe";
 pub enum BoxesError {
     #[error("what this machine can do cannot be found out")]
     Probe(#[source] io::Error),
+    #[error("{0} cannot be looked at")]
+    DataDir(PathBuf, #[source] io::Error),
+    #[error(
+        "jobs, which are users of their own here, cannot reach their files in {data}: {closed} is closed to others; give \
+         a --data-dir elsewhere, or open it: chmod o+x {closed}"
+    )]
+    Closed { data: PathBuf, closed: PathBuf },
     #[error("all users of the range are taken: give a wider one by --uid-range")]
     NoUser,
 }
@@ -53,6 +62,7 @@ impl Boxes {
             Wish::Isolate => decide(&probe(program, settings.uid_range).await.map_err(BoxesError::Probe)?, wish),
         };
         tracing::info!(isolation = plan.words(), "how jobs run here");
+        check_the_way(plan, data)?;
         let mut hidden = vec![data.to_owned()];
         hidden.extend(settings.cluster_key_file.iter().filter_map(|file| file.canonicalize().ok()));
         let group = match plan {
@@ -109,6 +119,17 @@ impl Boxes {
     /// Nothing of the attempt runs any more.
     pub fn let_go(&self, assignment: AssignmentId) {
         self.taken().remove(&assignment);
+    }
+}
+
+/// With mounts of its own a job finds its files also below what is closed to it, because that is not there for it.
+fn check_the_way(plan: Plan, data: &Path) -> Result<(), BoxesError> {
+    if plan != (Plan::Isolated { own_user: true, namespaces: Namespaces::Shared }) {
+        return Ok(());
+    }
+    match closed_to_others(data).map_err(|error| BoxesError::DataDir(data.to_owned(), error))? {
+        Some(closed) => Err(BoxesError::Closed { data: data.to_owned(), closed: closed.to_owned() }),
+        None => Ok(()),
     }
 }
 

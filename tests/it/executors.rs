@@ -1,5 +1,7 @@
 //! Whatever box a script is in, it runs as outside of one, its end is its own, and nothing of it is left.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use domain::End;
@@ -40,6 +42,17 @@ async fn script_finds_in_every_box_what_it_needs() {
         assert!(log.ends_with("awk\npython\n5\n"), "{executor:?}: {log}");
         assert_eq!(std::fs::read_to_string(job.dir.join("work/c/b/file")).unwrap(), "in\n");
     }
+}
+
+/// A home of root, for one. The directory is not there for the job, but its own is.
+#[tokio::test]
+async fn job_finds_its_files_below_a_directory_that_is_closed_to_its_user() {
+    let rig = Rig::under(Executor::OwnUser).await;
+    std::fs::write(rig.dir.path().join("secret"), "").unwrap();
+    std::fs::set_permissions(rig.dir.path(), Permissions::from_mode(0o700)).unwrap();
+    let (job, end) = rig.run(&format!("cd $HOME && echo in > file && ls {}", rig.dir.path().display())).await;
+    assert_eq!(end, End::Exit(0), "{}", job.log());
+    assert_eq!(job.log(), "data\n");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Jobs in boxes, all the way from an upload to its results, over the restarts of their client.
 
 use crate::harness::caller::{Caller, recorded, wait_for_file};
-use crate::harness::{Bed, Form, Record, example, unzip};
+use crate::harness::{Bed, Form, Record, command_without, example, unzip};
 use domain::End;
 use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 
 #[tokio::test]
 async fn results_of_a_boxed_job_are_its_own_files_and_nothing_else() {
@@ -121,4 +122,16 @@ async fn job_does_not_reach_its_client_also_when_that_is_gone() {
     std::fs::write(caller.dir(id).join("work/go"), "").unwrap();
     client.start();
     assert_eq!(Caller::new(&client).end(id).await, End::Exit(3));
+}
+
+/// Root in most containers cannot mount.
+#[test]
+fn client_without_mounts_is_told_when_its_jobs_could_not_reach_their_files() {
+    let bed = Bed::new();
+    let data = bed.path().join("client");
+    let args = ["client", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()].map(str::to_owned);
+    let output = command_without("-sys_admin", &args, &[]).stderr(Stdio::piped()).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(told.contains(&format!("chmod o+x {}", bed.path().display())), "{told}");
 }

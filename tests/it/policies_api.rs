@@ -217,8 +217,8 @@ async fn a_waiting_user_learns_how_many_are_ahead_by_the_policy_in_force_and_the
     let running = server.submit(Form::new(1).script(&gate.wait())).await;
     server.reached(running, "Running").await;
     let mut ids = Vec::new();
-    for user in [2, 3, 4] {
-        ids.push(server.submit(Form::new(user).script("true")).await);
+    for (user, priority) in [(2, "10"), (3, "50"), (4, "0")] {
+        ids.push(server.submit(Form::new(user).field("priority", priority).script("true")).await);
     }
     let ahead = async |expected: [u64; 3]| {
         server
@@ -236,6 +236,8 @@ async fn a_waiting_user_learns_how_many_are_ahead_by_the_policy_in_force_and_the
             .await
     };
     ahead([0, 1, 2]).await;
+    server.activated(server.policy("priority").await["digest"].as_str().unwrap()).await;
+    ahead([1, 0, 2]).await;
     let digest = server.taken(&LAST_FIRST).await;
     server.activated(&digest).await;
     let seen = ahead([2, 1, 0]).await;

@@ -86,8 +86,9 @@ impl fmt::Display for UserId {
     }
 }
 
+/// A text with a rule, parsed once. `FromStr`, `fmt` and serde's traits have to be in scope.
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $error:expr, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $error:ident::$what:ident, $valid:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -102,18 +103,18 @@ macro_rules! name {
         }
 
         impl FromStr for $name {
-            type Err = IdError;
+            type Err = $error;
 
-            fn from_str(text: &str) -> Result<Self, IdError> {
+            fn from_str(text: &str) -> Result<Self, $error> {
                 let valid: fn(&str) -> bool = $valid;
-                valid(text).then(|| Self(text.into())).ok_or($error)
+                valid(text).then(|| Self(text.into())).ok_or($error::$what)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = IdError;
+            type Error = $error;
 
-            fn try_from(text: String) -> Result<Self, IdError> {
+            fn try_from(text: String) -> Result<Self, $error> {
                 text.parse()
             }
         }
@@ -131,6 +132,8 @@ macro_rules! name {
         }
     };
 }
+
+pub(crate) use name;
 
 name!(
     /// A kind of work that clients can be configured for. Cheap to clone.

@@ -16,7 +16,7 @@ use super::files::Grounds;
 use super::mounts::{self, Own};
 use super::script::Script;
 use super::word::{Told, encode, end_of};
-use super::{Isolation, Namespaces, doors, files, namespaces, privileges, syscalls};
+use super::{Isolation, Namespaces, doors, files, namespaces, ownership, privileges, syscalls};
 use crate::protocol::{JobLimits, Network};
 
 /// Half of the way to the first that is taken.
@@ -77,7 +77,11 @@ fn arrange(setup: &Setup<'_>) -> io::Result<()> {
     if setup.isolation.network == Network::None {
         namespaces::raise_loopback()?;
     }
-    mounts::arrange(&Own { work: setup.work, temp: setup.temp }, &setup.isolation.hidden)
+    let mut hidden = setup.isolation.hidden.clone();
+    if setup.isolation.uid.is_some() {
+        hidden.extend(ownership::closed_to_others(setup.work)?.map(Path::to_owned));
+    }
+    mounts::arrange(&Own { work: setup.work, temp: setup.temp }, &hidden)
 }
 
 fn hold_to_its_files(setup: &Setup<'_>) -> io::Result<()> {

@@ -29,6 +29,7 @@ use rustix::process::Pid;
 
 pub use confinement::{Confinement, Isolation, Namespaces, Plan, Refusal, Surroundings, Wish, decide};
 pub use doors::close as close_doors;
+pub use ownership::closed_to_others;
 pub use probe::{Finding, Probe, probe};
 pub use script::{MARK, SCRIPT};
 pub use word::{Word, end_of};

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Gid, Mode, OFlags, Uid};
@@ -28,6 +29,20 @@ pub(super) fn take_back(top: &Path) -> io::Result<()> {
     let directory = open(CWD, top)?;
     rustix::fs::fchown(&directory, Some(Uid::ROOT), Some(Gid::ROOT))?;
     Ok(rustix::fs::fchmod(&directory, Mode::RWXU)?)
+}
+
+/// The first directory on the way to `path` that others may not pass: no job gets further that is a user of its own.
+///
+/// # Errors
+/// The file system's.
+pub fn closed_to_others(path: &Path) -> io::Result<Option<&Path>> {
+    let mut closed = None;
+    for dir in path.ancestors() {
+        if dir.metadata()?.mode() & Mode::XOTH.as_raw_mode() == 0 {
+            closed = Some(dir);
+        }
+    }
+    Ok(closed)
 }
 
 fn give_below(directory: &OwnedFd, uid: u32) -> io::Result<()> {

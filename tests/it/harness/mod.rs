@@ -24,7 +24,7 @@ pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
 pub use init::{Init, is_alive, zombies};
 pub use mount::Mount;
-pub use process::{PATIENCE, child_named, command, pass};
+pub use process::{PATIENCE, child_named, command, command_without, pass};
 pub use proxy::Proxy;
 pub use scripts::{Gate, Record};
 pub use trace::{Call, Trace};

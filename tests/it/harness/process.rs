@@ -103,9 +103,14 @@ pub fn command_under_permissions(args: &[String], env: &[(String, String)]) -> C
     if !nix::unistd::geteuid().is_root() {
         return command(args, env);
     }
+    command_without(PRIVILEGES, args, env)
+}
+
+/// As root without some of its capabilities, as `setpriv` names them.
+pub fn command_without(capabilities: &str, args: &[String], env: &[(String, String)]) -> Command {
     // Part of every Debian; it becomes the program, with the same pid.
     let mut setpriv = Command::new("setpriv");
-    setpriv.args(["--inh-caps", PRIVILEGES, "--bounding-set", PRIVILEGES, PROGRAM]);
+    setpriv.args(["--inh-caps", capabilities, "--bounding-set", capabilities, PROGRAM]);
     dressed(setpriv, args, env)
 }
 

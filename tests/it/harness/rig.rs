@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use domain::{AssignmentId, End, JobId};
-use job_orchestrator::client::exec::{Confinement, Isolation, Namespaces};
+use job_orchestrator::client::exec::{Confinement, Isolation, Namespaces, closed_to_others};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job as Recorded};
 use job_orchestrator::protocol::{JobLimits, Network, Submission};
@@ -91,9 +91,8 @@ impl Rig {
         Self::under(Executor::Plain).await
     }
 
-    /// Outside of /tmp, which jobs do not see anyway.
     pub async fn under(executor: Executor) -> Self {
-        let dir = tempfile::Builder::new().prefix("rig-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let dir = tempfile::Builder::new().prefix("rig-").tempdir_in(base()).unwrap();
         let jobs = dir.path().join("data");
         std::fs::create_dir(&jobs).unwrap();
         let tasks = Tasks::default();
@@ -205,9 +204,21 @@ async fn launcher_of(executor: Executor, dir: &Path, tasks: &Tasks) -> Launcher 
     }
     let unprivileged = dir.join("launcher");
     let user = CLIENT_USER;
-    let command = format!("exec /usr/bin/setpriv --reuid {user} --regid {user} --clear-groups {PROGRAM} $@");
+    let program = dir.join("job-orchestrator");
+    std::fs::hard_link(PROGRAM, &program).or_else(|_| std::fs::copy(PROGRAM, &program).map(drop)).unwrap();
+    let program = program.display();
+    let command = format!("exec /usr/bin/setpriv --reuid {user} --regid {user} --clear-groups {program} $@");
     write_program(&unprivileged, &command);
     Launcher::start(&unprivileged, &lock, tasks).await.unwrap()
+}
+
+/// Outside of /tmp, which jobs do not see anyway, and where other users get through to.
+fn base() -> &'static Path {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    match closed_to_others(target).unwrap() {
+        None => target,
+        Some(_) => Path::new("/var/lib"),
+    }
 }
 
 fn write_program(path: &Path, command: &str) {

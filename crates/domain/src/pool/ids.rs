@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::name;
+
 /// An instance's row, from 1. There is one row for each try to launch something, so it is also what names the try: the
 /// provider gets it as a tag and, with the server's id, as the token that makes a repeated launch harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -38,52 +40,6 @@ pub enum PoolIdError {
     /// No [`ServerId`].
     #[error("a server id has 1 to 64 printable characters without spaces")]
     Server,
-}
-
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $error:expr, $valid:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(std::sync::Arc<str>);
-
-        impl $name {
-            /// The name as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = PoolIdError;
-
-            fn from_str(text: &str) -> Result<Self, PoolIdError> {
-                let valid: fn(&str) -> bool = $valid;
-                valid(text).then(|| Self(text.into())).ok_or($error)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = PoolIdError;
-
-            fn try_from(text: String) -> Result<Self, PoolIdError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0.as_ref().to_owned()
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
 }
 
 name!(

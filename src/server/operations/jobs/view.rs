@@ -1,5 +1,6 @@
 //! A job as people and programs see it: its row, its history, and why it waits.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::{JobId, WaitReason};
@@ -30,8 +31,10 @@ pub async fn view(parts: &Parts, row: JobRow) -> Result<JobView, StoreError> {
 /// A decision without a free slot asks no policy, so its count is that of the built-in one. `None` where the policy in
 /// force would not give this user anything.
 async fn users_ahead(parts: &Parts, row: &JobRow) -> Option<u32> {
-    let policies = &parts.policies;
-    let turns = policies.turns.of(&row.request.service, &policies.in_force(), || parts.snapshot()).await;
+    let (policies, service) = (&parts.policies, &row.request.service);
+    // Where nothing is free a snapshot names no jobs, and some policies go by the first one's priority.
+    let snapshot = || parts.store.snapshot_with_room(&BTreeMap::from([(service.clone(), 1)]));
+    let turns = policies.turns.of(service, &policies.in_force(), snapshot).await;
     let position = turns.iter().position(|user| *user == row.request.user)?;
     u32::try_from(position).ok()
 }

@@ -13,6 +13,7 @@ mod file;
 pub mod keys;
 mod mistakes;
 mod parse;
+pub mod pool_settings;
 mod report;
 mod resolve;
 mod server;

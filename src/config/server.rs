@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::parse::{self, MAX_SECONDS};
+use super::pool_settings::Scaling;
 use super::resolve::Resolver;
 use super::settings::{DownloadContract, ServerSettings};
 use super::{doors, services};
@@ -41,5 +42,6 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
         quarantine: Duration::from_secs(quarantine),
         max_result_bytes,
         shutdown: Duration::from_secs(shutdown),
+        scaling: Scaling::default(),
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::pool_settings::Scaling;
 use crate::protocol::{JobLimits, Network};
 use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
 
@@ -62,6 +63,7 @@ pub struct ServerSettings {
     pub max_result_bytes: u64,
     /// How long a stopping server finishes what it has begun.
     pub shutdown: Duration,
+    pub scaling: Scaling,
 }
 
 #[derive(Debug, Clone)]

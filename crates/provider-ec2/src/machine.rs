@@ -9,7 +9,7 @@ use crate::connect::Ec2;
 use crate::error::CallError;
 
 /// For which processors a program, an image or a machine is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Architecture {
     /// AWS's `x86_64`.
     X86_64,

@@ -19,9 +19,10 @@ CREATE TABLE instances (
     status       TEXT    NOT NULL,
     state        TEXT    NOT NULL,
     gone_at      INTEGER,
-    -- Who registered from it, and with which public key first; both stay when it is gone.
+    -- Who registered from it, with which public key first, and where it is reached; all stay when it is gone.
     client       TEXT,
     client_key   TEXT,
+    client_url   TEXT,
     -- Every change adds one; compare-and-set compares it.
     version      INTEGER NOT NULL
 );

@@ -1,9 +1,11 @@
 //! `server`: builds the parts from their settings, starts them, and lets them end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use domain::pool::ServerId;
 use domain::schedule::ScheduleSettings;
 use store::{Cause, Store, StoreError, StoreOptions};
 use tokio::net::TcpListener;
@@ -12,24 +14,29 @@ use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
 use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
 use crate::server::api;
-use crate::server::loops::collect::Collect;
-use crate::server::loops::deliver::Deliver;
+use crate::server::loops::autoscale::{Autoscale, Hand, Reconcile};
 use crate::server::loops::dispatch::Dispatch;
+use crate::server::loops::members::Members;
 use crate::server::loops::policy_account::PolicyAccount;
 use crate::server::loops::policy_import::PolicyImport;
 use crate::server::loops::retention::Retention;
 use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
+use crate::server::operations::joining::Joining;
 use crate::server::operations::policy::{Journal, Library, Registry, RegistryParts};
 use crate::server::operations::pool::Pool;
 use crate::server::operations::storage::{self, InFlight, Probe};
+use crate::server::outlook::Outlook;
 use crate::server::parts::{Parts, Places};
+use crate::server::provider::{self, Ec2Provider, ProcessProvider, Providers};
 use crate::server::remote::Remotes;
 use crate::server::services::Services;
 use crate::server::wakes::Wakes;
 
 /// The safety net below the wakes.
 const SWEEP: Duration = Duration::from_secs(30);
+/// This binary, also when the file it was started from was replaced meanwhile.
+const THIS_BINARY: &str = "/proc/self/exe";
 /// Connections that only read the database.
 const READERS: u32 = 4;
 
@@ -85,6 +92,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     writing.spawn("store writer", OnEnd::Fatal, writer.run());
     let services = Services::new(settings.services.clone());
     store.configure(services.limits());
+    store.configure_pools(settings.scaling.pools.iter().map(|pool| pool.settings.clone()).collect());
 
     let (server_id, former) = (store.server_id().to_owned(), store.former_ids());
     let remotes = Remotes::new(settings.cluster_key.clone(), server_id, former, settings.client_timeout)
@@ -98,7 +106,9 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         store: store.clone(),
         pool,
         policies,
+        joining: Arc::new(Joining),
         wakes,
+        outlook: Outlook::default(),
         tasks: tasks.clone(),
         places,
         in_flight: InFlight::default(),
@@ -109,6 +119,9 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
     start_loops(&parts);
+    if !settings.scaling.pools.is_empty() || store.pools().live().next().is_some() {
+        start_scaling(&parts).await?;
+    }
     let stop = tasks.stop().clone().cancelled_owned();
     let shutdown = settings.shutdown;
     tasks.spawn("http", OnEnd::Fatal, async move { api::serve(&parts, listener, stop, shutdown).await });
@@ -157,11 +170,7 @@ fn unusable(error: StoreError) -> anyhow::Error {
 
 fn start_loops(parts: &Parts) {
     let (tasks, wakes) = (&parts.tasks, &parts.wakes);
-    for member in parts.pool.members() {
-        let client = &member.client.name;
-        tasks.run_loop(Deliver::new(parts.clone(), member.clone()), wakes.deliver(client), SWEEP);
-        tasks.run_loop(Collect::new(parts.clone(), member.clone()), wakes.collect(client), SWEEP);
-    }
+    tasks.run_loop(Members::new(parts.clone()), wakes.members.clone(), SWEEP);
     tasks.run_loop(Dispatch::new(parts.clone()), wakes.dispatch.clone(), SWEEP);
     tasks.run_loop(PolicyAccount::new(parts.policies.clone()), parts.policies.journal.wake.clone(), SWEEP);
     if let Some(import) = PolicyImport::new(parts) {
@@ -170,6 +179,36 @@ fn start_loops(parts: &Parts) {
     tasks.run_loop(Retention::new(parts.clone()), wakes.retention.clone(), SWEEP);
     tasks.run_loop(Sweep::new(parts.clone()), Wake::default(), SWEEP);
     tasks.run_loop(Trash::new(parts.clone()), Wake::default(), SWEEP);
+}
+
+/// The loops of the pools, and of what is left of pools that were.
+async fn start_scaling(parts: &Parts) -> anyhow::Result<()> {
+    let (store, tasks, wakes) = (&parts.store, &parts.tasks, &parts.wakes);
+    let parse = |id: &str| id.parse::<ServerId>().with_context(|| format!("the server's id {id} is no id"));
+    let server = parse(store.server_id())?;
+    let former = store.former_ids().iter().map(|id| parse(id)).collect::<anyhow::Result<Vec<_>>>()?;
+    let ours: BTreeSet<ServerId> = former.into_iter().chain([server.clone()]).collect();
+    let process_name = provider::process_name();
+    let process = ProcessProvider::new(
+        parts.places.instances(),
+        THIS_BINARY.into(),
+        tasks.clone(),
+        wakes.reconcile(&process_name),
+    );
+    let ec2 = match &parts.settings.scaling.ec2 {
+        Some(account) => Some(Ec2Provider::connect(account).await),
+        None => None,
+    };
+    let names: Vec<_> = [process_name].into_iter().chain(ec2.iter().map(|_| provider::ec2_name())).collect();
+    let providers = Arc::new(Providers::new(process, ec2));
+    let hand = || Hand::new(parts.clone(), providers.clone(), server.clone());
+    for name in names {
+        let wake = wakes.reconcile(&name);
+        let reconcile = Reconcile::new(parts.clone(), providers.clone(), name, ours.clone(), hand());
+        tasks.run_loop(reconcile, wake, SWEEP);
+    }
+    tasks.run_loop(Autoscale::new(parts.clone(), hand()), wakes.autoscale.clone(), SWEEP);
+    Ok(())
 }
 
 impl Running {

@@ -33,6 +33,12 @@ pub enum CrashPoint {
     KillSent,
     /// Server: jobs are Cleaned, their files are still there.
     CleanedCommitted,
+    /// Server: the row of an instance is committed, its provider was not asked.
+    InstanceRequested,
+    /// Server: a provider answered a launch, which is not recorded.
+    InstanceAnswered,
+    /// Server: that an instance shall end is committed, its provider was not told.
+    InstanceEnding,
     /// Client: a payload is whole, and not recorded.
     PayloadWhole,
     /// Client: a payload is recorded, the server was not told.

@@ -52,6 +52,18 @@ impl DataDirLock {
     }
 }
 
+/// The process that holds `dir`; nothing where nobody does.
+#[must_use]
+pub fn holder_pid(dir: &Path) -> Option<i32> {
+    let mut file = File::open(dir.join(FILE_NAME)).ok()?;
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(rustix::io::Errno::WOULDBLOCK) => {}
+        Ok(()) | Err(_) => return None,
+    }
+    let holder = holder_of(&mut file);
+    holder.split_once("(pid ")?.1.strip_suffix(')')?.parse().ok()
+}
+
 fn write_holder(file: &mut File, holder: &str) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
@@ -78,6 +90,16 @@ mod tests {
         let error = DataDirLock::acquire(&nested, "client").unwrap_err().to_string();
         assert!(error.contains(&format!("server (pid {})", std::process::id())), "{error}");
         assert!(error.contains(&nested.display().to_string()), "{error}");
+    }
+
+    #[test]
+    fn holder_is_known_as_long_as_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(holder_pid(dir.path()), None);
+        let held = DataDirLock::acquire(dir.path(), "client").unwrap();
+        assert_eq!(holder_pid(dir.path()), Some(std::process::id().cast_signed()));
+        drop(held);
+        assert_eq!(holder_pid(dir.path()), None);
     }
 
     #[test]

@@ -6,7 +6,9 @@
 pub mod api;
 pub mod loops;
 pub mod operations;
+pub mod outlook;
 pub mod parts;
+pub mod provider;
 pub mod remote;
 pub mod services;
 pub mod wakes;

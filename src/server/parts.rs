@@ -8,9 +8,11 @@ use domain::schedule::snapshot::Snapshot;
 use domain::{AssignmentId, ServiceName};
 use store::Store;
 
+use super::operations::joining::Joining;
 use super::operations::policy::Registry;
 use super::operations::pool::Pool;
 use super::operations::storage::{InFlight, Probe, Shard};
+use super::outlook::Outlook;
 use super::services::Services;
 use super::wakes::Wakes;
 use crate::config::settings::{DownloadContract, ServerSettings};
@@ -24,7 +26,9 @@ pub struct Parts {
     pub store: Store,
     pub pool: Arc<Pool>,
     pub policies: Arc<Registry>,
+    pub joining: Arc<Joining>,
     pub wakes: Wakes,
+    pub outlook: Outlook,
     pub tasks: Tasks,
     pub places: Places,
     pub in_flight: InFlight,
@@ -36,10 +40,15 @@ impl Parts {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.store.snapshot();
+        self.note_failures(&mut snapshot);
+        snapshot
+    }
+
+    /// Adds what is known in memory only of how clients fare.
+    pub fn note_failures(&self, snapshot: &mut Snapshot) {
         for client in &mut snapshot.clients {
             client.recent_failures = self.pool.member(&client.record.name).map_or(0, |member| member.recent_failures());
         }
-        snapshot
     }
 
     /// The generation of the predecessor's download call that `service` speaks.
@@ -106,6 +115,12 @@ impl Places {
     #[must_use]
     pub fn component(&self, digest: Digest) -> PathBuf {
         self.components().join(format!("{digest}.wasm"))
+    }
+
+    /// Where the instances are that are processes of this machine.
+    #[must_use]
+    pub fn instances(&self) -> PathBuf {
+        self.root.join("instances")
     }
 
     /// Where what nobody needs waits for its removal.

@@ -69,7 +69,7 @@ impl Deliver {
     #[must_use]
     pub fn new(parts: Parts, member: Arc<Member>) -> Self {
         Self {
-            under_way: Group::new(parts.wakes.deliver(&member.client.name)),
+            under_way: Group::new(parts.wakes.deliver(&member.name)),
             parts,
             member,
             running: HashSet::new(),
@@ -203,7 +203,7 @@ impl Loop for Deliver {
     type Error = StoreError;
 
     fn name(&self) -> String {
-        format!("deliver {}", self.member.client.name)
+        format!("deliver {}", self.member.name)
     }
 
     async fn run_once(&mut self) -> Result<Next, StoreError> {
@@ -211,7 +211,7 @@ impl Loop for Deliver {
             return Ok(Next::End);
         }
         self.reap();
-        let work = self.parts.store.client_work(&self.member.client.name);
+        let work = self.parts.store.client_work(&self.member.name);
         self.forget(&work);
         if self.put_back_unsent(&work).await? {
             return Ok(Next::Again);

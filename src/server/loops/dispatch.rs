@@ -43,13 +43,17 @@ impl Loop for Dispatch {
         let policies = &self.parts.policies;
         // A policy may take its whole budget of processor time: the other tasks of this thread go on elsewhere.
         let decided = tokio::task::block_in_place(|| policies.decide(self.parts.snapshot()));
-        policies.settle(&decided).await.map_err(DispatchError::Pin)?;
+        policies.settle(&decided.asked).await.map_err(DispatchError::Pin)?;
         let decision = decided.decision;
         for fault in &decision.faults {
             tracing::warn!(?fault, "a policy's answer was not followed");
         }
-        let reasons = decision.reasons.into_iter();
-        self.parts.store.put_reasons(reasons.map(|left| (left.service, left.user, left.shape, left.reason)).collect());
+        let reasons = decision.reasons.into_iter().map(|left| {
+            let reason = self.parts.outlook.better(left.reason, &left.service, &left.shape);
+            (left.service, left.user, left.shape, reason)
+        });
+        self.parts.store.put_reasons(reasons.collect());
+        self.parts.wakes.autoscale.wake();
         if decision.placements.is_empty() {
             return Ok(self.parts.store.next_rest_ends_in().map_or(Next::WhenWoken, Next::After));
         }

@@ -12,8 +12,10 @@ mod predecessor;
 
 use std::time::Duration;
 
+use domain::pool::{InstanceId, ProviderId};
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
+use store::instances::Registrant;
 
 pub use error::RemoteError;
 pub use line::Zip;
@@ -37,6 +39,24 @@ const SLOWEST_LINK: u64 = 256 * 1024;
 pub enum Speaker {
     Modern(Modern, Box<Info>),
     Predecessor(Predecessor),
+}
+
+/// Where a client is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Where the configuration says.
+    Configured(StaticClient),
+    /// Where the client of an instance said.
+    Joined(JoinedClient),
+}
+
+/// A client on an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinedClient {
+    pub instance: InstanceId,
+    /// The provider's id of it.
+    pub provider: ProviderId,
+    pub registrant: Registrant,
 }
 
 /// Makes the connections to clients; one per server process.
@@ -77,7 +97,11 @@ impl Remotes {
     ///
     /// # Errors
     /// It cannot be reached, refuses us, or is newer than this server.
-    pub async fn meet(&self, client: &StaticClient) -> Result<Speaker, RemoteError> {
+    pub async fn meet(&self, address: &Address) -> Result<Speaker, RemoteError> {
+        let client = match address {
+            Address::Configured(client) => client,
+            Address::Joined(_) => unreachable!(),
+        };
         let line =
             Line { http: self.http.clone(), client: client.clone(), key: self.key.clone(), patience: self.patience };
         let modern = Modern::new(line.clone(), self.server_id.clone());

@@ -3,9 +3,13 @@
 use super::policies::{Policies, QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
 use crate::policy::quota::RoundRobin;
 use crate::policy::routing::LeastLoaded;
-use crate::policy::{Author, Description, NativeQuota, NativeRouting, Quota, Routing};
+use crate::policy::scaling::Demand;
+use crate::policy::{
+    Author, Description, NativeQuota, NativeRouting, Quota, Routing, Scaling, ScalingAnswer, ScalingInput,
+};
 
-/// The built-in decisions: users of a service in turn, each job on the least loaded client that fits.
+/// The built-in decisions: users of a service in turn, each job on the least loaded client that fits, and instances as
+/// jobs want them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Native;
 
@@ -16,6 +20,15 @@ impl Policies for Native {
 
     fn routing(&self, input: &RoutingInput<'_>) -> (RoutingAnswer, Author) {
         (LeastLoaded.place(input), author(LeastLoaded.describe()))
+    }
+}
+
+impl Native {
+    /// How many instances a pool shall have: as many as the waiting jobs would use.
+    #[must_use]
+    pub fn scaling(self, input: &ScalingInput) -> (ScalingAnswer, Author) {
+        let policy = Demand::default();
+        (policy.scale(input), author(policy.describe()))
     }
 }
 

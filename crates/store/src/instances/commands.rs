@@ -86,6 +86,8 @@ pub enum InstanceApplied {
 pub struct Registration {
     pub instance: InstanceId,
     pub key: ClientKey,
+    /// Where it is reached.
+    pub url: String,
     /// As it is to be known, with what it reported.
     pub record: ClientRecord,
 }
@@ -95,7 +97,7 @@ pub struct Registration {
 pub enum Registered {
     /// It is the instance's client from now on.
     Yes(Arc<InstanceRow>),
-    /// It was before: its answer was lost, or it began again. Its record is as it says now.
+    /// It was before: its answer was lost, or it began again. Its record and its address are as it says now.
     Again(Arc<InstanceRow>),
     /// Another key, or another name, was first. Nothing changed; somebody should hear of it.
     OtherKey,

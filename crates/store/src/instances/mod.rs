@@ -48,6 +48,8 @@ pub struct Registrant {
     pub name: ClientName,
     /// The first that it showed. Another one is somebody else's.
     pub key: ClientKey,
+    /// Where it is reached, such as `https://10.0.3.7:9000`: as it said last.
+    pub url: String,
 }
 
 impl InstanceRow {

@@ -19,7 +19,7 @@ pub(crate) const FORMAT: i64 = 1;
 /// What [`read`] expects, in its order.
 pub(crate) const COLUMNS: &str = "instances.id, instances.pool, instances.provider, instances.format, instances.launch, \
      instances.requested_at, instances.launched_at, instances.protected, instances.status, instances.state, \
-     instances.client, instances.client_key, instances.version";
+     instances.client, instances.client_key, instances.client_url, instances.version";
 
 /// A row that a transaction makes or changes.
 #[derive(Debug, Clone)]
@@ -57,9 +57,9 @@ pub(crate) fn read(row: &SqliteRow) -> Result<InstanceRow, Cause> {
     if state.as_str() != status {
         return Err(columns.damaged(&format_args!("the status {status} and the state {}", state.as_str())));
     }
-    let client = match (columns.optional_parsed()?, columns.optional_parsed()?) {
-        (Some(name), Some(key)) => Some(Registrant { name, key }),
-        (None, None) => None,
+    let client = match (columns.optional_parsed()?, columns.optional_parsed()?, columns.raw::<Option<String>>()?) {
+        (Some(name), Some(key), Some(url)) => Some(Registrant { name, key, url }),
+        (None, None, None) => None,
         _ => return Err(columns.damaged(&"half a client")),
     };
     let version = columns.number()?;
@@ -72,7 +72,7 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, rows: &[&Changed])
     let states = rows.iter().map(|row| json(&row.now, &row.now.instance.state)).collect::<Result<Vec<_>, _>>()?;
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT INTO instances (id, pool, provider, format, launch, parameters, requested_at, launched_at, protected, \
-         status, state, gone_at, client, client_key, version) ",
+         status, state, gone_at, client, client_key, client_url, version) ",
     );
     query.push_values(rows.iter().zip(launches).zip(states), |mut tuple, ((row, launch), state)| {
         let (instance, provider) = (&row.now.instance, &row.now.provider);
@@ -81,7 +81,7 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, rows: &[&Changed])
         tuple.push_bind(millis(instance.requested_at)).push_bind(instance.launched_at.map(millis));
         tuple.push_bind(i64::from(instance.protected)).push_bind(instance.state.as_str()).push_bind(state);
         tuple.push_bind(gone_at(&instance.state)).push_bind(client(&row.now)).push_bind(client_key(&row.now));
-        tuple.push_bind(row.now.version);
+        tuple.push_bind(client_url(&row.now)).push_bind(row.now.version);
     });
     query.build().persistent(false).execute(connection).await?;
     Ok(())
@@ -92,7 +92,8 @@ pub(crate) async fn insert(connection: &mut SqliteConnection, rows: &[&Changed])
 pub(crate) async fn update(connection: &mut SqliteConnection, rows: &[&Changed]) -> Result<(), Cause> {
     let states = rows.iter().map(|row| json(&row.now, &row.now.instance.state)).collect::<Result<Vec<_>, _>>()?;
     let mut query = QueryBuilder::<Sqlite>::new(
-        "WITH new (id, old_version, version, launched_at, protected, status, state, gone_at, client, client_key) AS (",
+        "WITH new (id, old_version, version, launched_at, protected, status, state, gone_at, client, client_key, \
+         client_url) AS (",
     );
     query.push_values(rows.iter().zip(states), |mut tuple, (row, state)| {
         let instance = &row.now.instance;
@@ -103,13 +104,13 @@ pub(crate) async fn update(connection: &mut SqliteConnection, rows: &[&Changed])
         push_integer(&mut tuple, Some(i64::from(instance.protected)));
         tuple.push_bind(instance.state.as_str()).push_bind(state);
         push_integer(&mut tuple, gone_at(&instance.state));
-        tuple.push_bind(client(&row.now)).push_bind(client_key(&row.now));
+        tuple.push_bind(client(&row.now)).push_bind(client_key(&row.now)).push_bind(client_url(&row.now));
     });
     // A call is repeated only while nothing is known of it, and nothing returns to that.
     query.push(
         ") UPDATE instances SET version = new.version, launched_at = new.launched_at, protected = new.protected, \
          status = new.status, state = new.state, gone_at = new.gone_at, client = new.client, \
-         client_key = new.client_key, \
+         client_key = new.client_key, client_url = new.client_url, \
          parameters = CASE WHEN new.status = 'requested' THEN instances.parameters ELSE NULL END \
          FROM new WHERE instances.id = new.id AND instances.version = new.old_version RETURNING instances.id",
     );
@@ -146,6 +147,10 @@ fn client(row: &InstanceRow) -> Option<String> {
 
 fn client_key(row: &InstanceRow) -> Option<String> {
     row.client.as_ref().map(|client| client.key.to_string())
+}
+
+fn client_url(row: &InstanceRow) -> Option<String> {
+    row.client.as_ref().map(|client| client.url.clone())
 }
 
 pub(crate) fn gone_at(state: &InstanceState) -> Option<i64> {

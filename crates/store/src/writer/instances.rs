@@ -173,14 +173,19 @@ impl Draft<'_> {
     }
 
     pub(super) fn register(&mut self, registration: &Registration) -> Registered {
-        let Registration { instance, key, record } = registration;
+        let Registration { instance, key, url, record } = registration;
         let Some(row) = self.pools.pools.instance(*instance).cloned() else { return Registered::Missing };
         if let Some(first) = &row.client {
             if first.key != *key || first.name != record.name {
                 return Registered::OtherKey;
             }
+            let first = first.clone();
             self.put_client(record);
-            return Registered::Again(row);
+            if first.url == *url {
+                return Registered::Again(row);
+            }
+            let (client, version) = (Some(Registrant { url: url.clone(), ..first }), row.version + 1);
+            return Registered::Again(self.pools.put(InstanceRow { client, version, ..row.as_ref().clone() }));
         }
         let offer = Offer { slots: record.slots, labels: record.labels.clone() };
         let event = Event::Registered { client: record.name.clone(), offer };
@@ -188,7 +193,7 @@ impl Draft<'_> {
             let is_early = matches!(row.instance.state, InstanceState::Requested { .. });
             return if is_early { Registered::TooEarly } else { Registered::TooLate };
         };
-        let client = Some(Registrant { name: record.name.clone(), key: key.clone() });
+        let client = Some(Registrant { name: record.name.clone(), key: key.clone(), url: url.clone() });
         let row = self.pools.put(InstanceRow { client, ..moved.as_ref().clone() });
         // What was said of another machine under the same name was not about this one.
         self.forget_order(&record.name);

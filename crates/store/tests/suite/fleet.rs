@@ -57,7 +57,8 @@ pub fn drain(why: DrainReason) -> Event {
 }
 
 pub fn registration(instance: InstanceId, key: &str, index: usize) -> Registration {
-    Registration { instance, key: key.parse().unwrap(), record: record(index, 4, ClientState::Ready) }
+    let (key, url) = (key.parse().unwrap(), format!("https://10.0.0.{index}:9000"));
+    Registration { instance, key, url, record: record(index, 4, ClientState::Ready) }
 }
 
 impl House {

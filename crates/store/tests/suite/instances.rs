@@ -2,7 +2,7 @@
 
 use domain::pool::instance::{Call, DrainReason, RefusalKind, Unanswered};
 use domain::pool::{Event, InstanceId, InstanceState, PoolBreaker};
-use store::instances::{InstanceApplied, InstanceFilter, LaunchRefusal, Registered, Round};
+use store::instances::{InstanceApplied, InstanceFilter, LaunchRefusal, Registered, Registration, Round};
 use store::{Cause, UnixMillis};
 
 use crate::fleet::{drain, is_ready, made, new_instance, pool, refused, registration, settings, yes};
@@ -103,6 +103,9 @@ async fn the_first_key_of_an_instance_counts_and_another_is_refused() {
     more.record.slots = 7;
     assert_eq!(house.store.register(more).await.unwrap(), Registered::Again(row), "its answer was lost");
     assert_eq!(house.store.clients()[0].record.slots, 7);
+    let moved = Registration { url: "https://10.0.0.9:1".to_owned(), ..registration(id, "k1", 0) };
+    let Registered::Again(row) = house.store.register(moved).await.unwrap() else { panic!() };
+    assert_eq!(row.client.as_ref().unwrap().url, "https://10.0.0.9:1");
     assert_eq!(house.store.register(registration(InstanceId(9), "k", 1)).await.unwrap(), Registered::Missing);
     house.assert_agrees().await;
 }
@@ -169,10 +172,10 @@ async fn a_row_of_the_first_format_is_read() {
     house
         .meddle(
             r#"INSERT INTO instances (id, pool, provider, format, launch, parameters, requested_at, launched_at,
-            protected, status, state, gone_at, client, client_key, version) VALUES (7, 'burst', 'ec2', 1,
+            protected, status, state, gone_at, client, client_key, client_url, version) VALUES (7, 'burst', 'ec2', 1,
             '{"of_type":"c7i.large","place":"subnet-1","lifecycle":"spot","price":90000,
             "shapes":[["a",{"slots":1,"requires":"gpu"}]]}', x'00ff', 1, NULL, 1, 'requested',
-            '{"state":"requested","call":{"call":"open","repeated":false}}', NULL, NULL, NULL, 3)"#,
+            '{"state":"requested","call":{"call":"open","repeated":false}}', NULL, NULL, NULL, NULL, 3)"#,
         )
         .await;
     house

@@ -85,7 +85,7 @@ impl Listener {
     pub(super) async fn listen(&mut self, client: &Modern, patience: Option<Duration>) -> Round {
         self.reap();
         // Read before asking: what the client does not name in a full answer, it did not have when it was asked.
-        let believed = self.parts.store.client_work(&self.member.client.name).active;
+        let believed = self.parts.store.client_work(&self.member.name).active;
         let wait = Duration::from_millis(EVENTS_WAIT_MS).min(patience.unwrap_or(Duration::MAX));
         let wait = if self.member.is_removed() { wait.min(LEAVING_WAIT) } else { wait };
         // Often enough that a client which has to stop without contact is shown in time that there is some.
@@ -135,7 +135,7 @@ impl Listener {
     pub(super) async fn take_leave(&mut self, client: &Modern) {
         self.reap();
         if let Err(error) = client.events(&self.query(Duration::ZERO)).await {
-            tracing::info!(client.id = %self.member.client.name, %error, "a removed client did not hear what it may forget");
+            tracing::info!(client.id = %self.member.name, %error, "a removed client did not hear what it may forget");
         }
     }
 
@@ -167,7 +167,7 @@ impl Listener {
                 continue;
             }
             let _unknown_there = client.kill(item.assignment).await;
-            tracing::warn!(job.id = %item.job, client.id = %self.member.client.name, "the client no longer knows the job");
+            tracing::warn!(job.id = %item.job, client.id = %self.member.name, "the client no longer knows the job");
             let may_overlap = self.parts.services.stop_after(&item.service, self.parts.settings.lost_after).is_none();
             let event = if may_overlap { Event::DeclaredLost } else { Event::ContactLost };
             is_loss |= may_overlap;
@@ -200,7 +200,7 @@ impl Listener {
     }
 
     async fn take(&mut self, client: &Modern, page: EventPage) -> Result<Taken, RoundError> {
-        let active = self.parts.store.client_work(&self.member.client.name).active;
+        let active = self.parts.store.client_work(&self.member.name).active;
         let current: HashMap<_, _> = active.iter().map(|item| (item.assignment, item.status)).collect();
         let (mut changes, mut strays, mut is_news) = (Vec::new(), Vec::new(), false);
         let mut after = self.after;
@@ -263,7 +263,7 @@ impl Listener {
         for assignment in strays.iter().take(STRAYS_AT_ONCE) {
             match client.kill(*assignment).await {
                 Ok(()) => {
-                    tracing::warn!(%assignment, client.id = %self.member.client.name, "ended an attempt that was given up");
+                    tracing::warn!(%assignment, client.id = %self.member.name, "ended an attempt that was given up");
                 }
                 Err(error) if error.code() == Some(NO_SUCH_ASSIGNMENT) => {}
                 Err(error) => {

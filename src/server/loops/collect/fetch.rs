@@ -134,7 +134,7 @@ impl Fetch {
         for tries in 0.. {
             let Err(error) = self.once().await else { break };
             let since = *failing.get_or_insert_with(|| {
-                tracing::warn!(assignment = %self.assignment, client.id = %self.member.client.name, error = chain(&error), "results not fetched; repeating");
+                tracing::warn!(assignment = %self.assignment, client.id = %self.member.name, error = chain(&error), "results not fetched; repeating");
                 Instant::now()
             });
             unusable += u32::from(error.is_unusable());
@@ -236,7 +236,7 @@ impl Fetch {
     }
 
     fn is_current(&self) -> bool {
-        let active = self.parts.store.client_work(&self.member.client.name).active;
+        let active = self.parts.store.client_work(&self.member.name).active;
         active.iter().any(|item| item.assignment == self.assignment)
     }
 }

@@ -89,7 +89,7 @@ impl Collect {
             MeetError::Store(error) => RoundError::Store(error),
         })?;
         self.listener.start_over();
-        self.parts.wakes.deliver(&self.member.client.name).wake();
+        self.parts.wakes.deliver(&self.member.name).wake();
         Ok(speaker)
     }
 
@@ -105,7 +105,7 @@ impl Collect {
             // What was surely never sent has gone back into the queue long ago: all that is left may have arrived.
             Verdict::JobsLost => (Event::DeclaredLost, StepReason::ClientLost { error }, |_| true),
         };
-        let active = self.parts.store.client_work(&self.member.client.name).active;
+        let active = self.parts.store.client_work(&self.member.name).active;
         let touched = active.iter().filter(|item| touched(item.status));
         let changes: Vec<_> =
             touched.map(|item| Report::because(item.assignment, event.clone(), reason.clone())).collect();
@@ -118,15 +118,15 @@ impl Collect {
 
     /// Whether the client is no longer configured and nothing of it is active any more. Then it is gone.
     async fn retire(&mut self) -> Result<bool, StoreError> {
-        if !self.member.is_removed() || !self.parts.store.client_work(&self.member.client.name).active.is_empty() {
+        if !self.member.is_removed() || !self.parts.store.client_work(&self.member.name).active.is_empty() {
             return Ok(false);
         }
         if let Some(Speaker::Modern(client, _)) = self.member.speaker() {
             self.listener.take_leave(&client).await;
         }
         self.member.retire().await?;
-        tracing::info!(client.id = %self.member.client.name, "the last job of a removed client has ended; it is gone");
-        self.parts.wakes.deliver(&self.member.client.name).wake();
+        tracing::info!(client.id = %self.member.name, "the last job of a removed client has ended; it is gone");
+        self.parts.wakes.deliver(&self.member.name).wake();
         Ok(true)
     }
 }
@@ -135,7 +135,7 @@ impl Loop for Collect {
     type Error = CollectError;
 
     fn name(&self) -> String {
-        format!("collect {}", self.member.client.name)
+        format!("collect {}", self.member.name)
     }
 
     async fn run_once(&mut self) -> Result<Next, CollectError> {

@@ -58,7 +58,7 @@ impl Poller {
     }
 
     pub(super) async fn poll(&mut self, client: &Predecessor) -> Round {
-        let active = self.parts.store.client_work(&self.member.client.name).active;
+        let active = self.parts.store.client_work(&self.member.name).active;
         let asked: Vec<_> = active.iter().filter(|item| item.status != Status::Processing).collect();
         if asked.is_empty() {
             client.load().await?;

@@ -45,7 +45,7 @@ impl Delivery {
                 CrashPoint::DeliveryCommitted.passed();
                 self.member.delivered();
                 if matches!(self.speaker, Speaker::Predecessor(_)) {
-                    self.parts.wakes.collect(&self.member.client.name).wake();
+                    self.parts.wakes.collect(&self.member.name).wake();
                 }
                 Ok(Outcome::Done)
             }
@@ -91,7 +91,7 @@ impl Delivery {
     }
 
     async fn failed(&self, error: RemoteError) -> Result<Outcome, StoreError> {
-        tracing::warn!(job.id = %self.row.id, client.id = %self.member.client.name, error = chain(&error), "not delivered");
+        tracing::warn!(job.id = %self.row.id, client.id = %self.member.name, error = chain(&error), "not delivered");
         let seen = error.to_string();
         match &error {
             // The fault is here, so another client would not help: it is tried again until the disk reads again.
@@ -223,7 +223,7 @@ impl Kill {
             }
             Err(error) => {
                 if !self.repeated {
-                    tracing::warn!(job.id = %self.item.job, client.id = %self.member.client.name, error = chain(&error), "kill failed; repeating");
+                    tracing::warn!(job.id = %self.item.job, client.id = %self.member.name, error = chain(&error), "kill failed; repeating");
                 }
                 self.member.blame(&error);
                 Ok(false)

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use domain::ServiceName;
-use domain::policy::{Author, PolicyKind};
+use domain::policy::{Author, PolicyKind, ScalingAnswer, ScalingInput};
 use domain::schedule::Native;
 use domain::schedule::policies::{Policies, QuotaAnswer, QuotaInput, RoutingAnswer, RoutingInput};
 use policy_host::{Call, Cost, Fault, Policy};
@@ -59,6 +59,18 @@ impl<'a> Deciding<'a> {
         };
         self.asked.borrow_mut().push(Asked { seat: seat.clone(), service: service.cloned(), cost, fault });
         answer
+    }
+}
+
+impl Deciding<'_> {
+    /// How many instances a pool shall have.
+    #[must_use]
+    pub fn scaling(&self, input: &ScalingInput) -> (ScalingAnswer, Author) {
+        let seat = self.in_force.seat(PolicyKind::Scaling, None);
+        match self.ask(seat, None, |policy| policy.scale(input)) {
+            Some(answer) => (answer, seat.author()),
+            None => Native.scaling(input),
+        }
     }
 }
 

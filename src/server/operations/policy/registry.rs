@@ -45,7 +45,7 @@ pub struct Registry {
 #[derive(Debug)]
 pub struct Decided {
     pub decision: Decision,
-    asked: Vec<Asked>,
+    pub asked: Vec<Asked>,
 }
 
 /// What a registry is made of, beside the database.
@@ -104,12 +104,20 @@ impl Registry {
         Decided { decision, asked }
     }
 
-    /// Takes down how the policies did in a decision, and stops asking one that failed too often.
+    /// Asks what is in force now whatever `work` wants to know, on the calling thread.
+    pub fn consult<T>(&self, work: impl FnOnce(&Deciding<'_>) -> T) -> (T, Vec<Asked>) {
+        let in_force = self.in_force();
+        let deciding = Deciding::new(&in_force);
+        let answer = work(&deciding);
+        (answer, deciding.into_asked())
+    }
+
+    /// Takes down how the policies did, and stops asking one that failed too often.
     ///
     /// # Errors
     /// The database does not take that a policy is not asked any more; it is not asked all the same.
-    pub async fn settle(&self, decided: &Decided) -> Result<(), StoreError> {
-        for Asked { seat, fault, .. } in &decided.asked {
+    pub async fn settle(&self, asked: &[Asked]) -> Result<(), StoreError> {
+        for Asked { seat, fault, .. } in asked {
             let pinned = seat.note(fault.as_ref());
             if let Some(fault) = fault {
                 self.events.tell(

@@ -79,6 +79,11 @@ impl Belief {
         self.contact.answered();
     }
 
+    /// Whether it was heard since this server's start, and is not silent now.
+    pub fn is_heard(&self) -> bool {
+        self.heard_since_start && !self.contact.is_silent()
+    }
+
     /// A delivery was not taken; `why` in a word.
     pub fn set_back(&mut self, why: &str, now: Instant) {
         let pause = PAUSES.get(self.setbacks.in_a_row).or(PAUSES.last()).copied().unwrap_or_default();

@@ -3,21 +3,21 @@
 //! Its row in the store is what dispatch sees. Whatever changes a belief goes through [`Member::change`], which writes
 //! the row when it differs and wakes who looks at it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::breaker::{Form, Sign};
-use domain::{AssignmentId, ClientRecord, ClientState, Labels};
+use domain::pool::ProviderId;
+use domain::{AssignmentId, ClientName, ClientRecord, ClientState, Labels, ServiceName};
 use store::{Store, StoreError};
 
 use super::belief::{Belief, Enlisted};
 use super::view::{ClientKind, ClientStanding};
 use super::{MeetError, Verdict};
-use crate::config::settings::StaticClient;
 use crate::protocol::KILLED;
 use crate::runtime::{Wake, chain};
-use crate::server::remote::{RemoteError, Remotes, Speaker};
+use crate::server::remote::{Address, RemoteError, Remotes, Speaker};
 use crate::server::wakes::Wakes;
 
 /// Codes of refused deliveries that say nothing bad of the machine: the job was killed, or the client has told its
@@ -39,7 +39,8 @@ pub(super) struct Surroundings {
 
 /// One client.
 pub struct Member {
-    pub client: StaticClient,
+    pub name: ClientName,
+    pub services: BTreeSet<ServiceName>,
     /// Jobs that a client which does not tell its slots is given at once.
     assumed_slots: u32,
     around: Surroundings,
@@ -50,6 +51,7 @@ pub struct Member {
 }
 
 struct Memory {
+    address: Address,
     speaker: Option<Speaker>,
     record: ClientRecord,
     /// The record as the store has it.
@@ -69,13 +71,15 @@ struct Memory {
 
 impl Member {
     pub(super) fn new(
-        client: StaticClient,
+        address: Address,
         assumed_slots: u32,
         record: ClientRecord,
         belief: Belief,
         around: Surroundings,
     ) -> Self {
+        let (name, services) = (record.name.clone(), record.services.clone());
         let memory = Memory {
+            address,
             speaker: None,
             written: record.clone(),
             record,
@@ -87,7 +91,7 @@ impl Member {
             last_error: None,
             logged: HashSet::new(),
         };
-        Self { client, assumed_slots, around, interrupt: Wake::default(), memory: Mutex::new(memory) }
+        Self { name, services, assumed_slots, around, interrupt: Wake::default(), memory: Mutex::new(memory) }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -110,7 +114,8 @@ impl Member {
     /// # Errors
     /// It does not answer, or refuses us, or the store does.
     pub async fn meet(&self) -> Result<Speaker, MeetError> {
-        let speaker = self.around.remotes.meet(&self.client).await?;
+        let address = self.memory().address.clone();
+        let speaker = self.around.remotes.meet(&address).await?;
         let (slots, labels) = match &speaker {
             Speaker::Modern(_, info) => (info.slots, info.labels.clone()),
             Speaker::Predecessor(_) => (self.assumed_slots, Labels::default()),
@@ -229,7 +234,7 @@ impl Member {
     pub async fn look(&self) -> Result<Option<Duration>, StoreError> {
         // Asked for a trial only, so most looks cost nothing.
         let is_active = |assignment| {
-            let work = self.around.store.client_work(&self.client.name);
+            let work = self.around.store.client_work(&self.name);
             work.active.iter().any(|item| item.assignment == assignment)
         };
         self.change(|memory, now| {
@@ -263,6 +268,54 @@ impl Member {
         self.memory().belief.enlisted == Enlisted::Gone
     }
 
+    /// The client is on an instance, and said where it is reached. Elsewhere than before, it is met anew.
+    pub(super) fn moved(&self, address: Address) {
+        let has_moved = {
+            let mut memory = self.memory();
+            let has_moved = memory.address != address;
+            if has_moved {
+                memory.address = address;
+                memory.speaker = None;
+            }
+            has_moved
+        };
+        if has_moved {
+            self.interrupt.wake();
+        }
+    }
+
+    /// Whether it joined from an instance, and so goes with it.
+    #[must_use]
+    pub fn is_joined(&self) -> bool {
+        matches!(self.memory().address, Address::Joined(_))
+    }
+
+    /// The provider's id of the instance that it joined from.
+    #[must_use]
+    pub fn provider(&self) -> Option<ProviderId> {
+        match &self.memory().address {
+            Address::Joined(joined) => Some(joined.provider.clone()),
+            Address::Configured(_) => None,
+        }
+    }
+
+    /// Whether it was heard since this server's start, and is not silent now.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.memory().belief.is_heard()
+    }
+
+    /// Its instance is gone: it is heard to the end of its last attempt, as one that is no longer configured.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn remove(&self) -> Result<(), StoreError> {
+        self.change(|memory, _| memory.belief.enlisted = Enlisted::Removed).await?;
+        self.interrupt.wake();
+        self.around.wakes.collect(&self.name).wake();
+        Ok(())
+    }
+
     /// The last of a client that is no longer configured has ended.
     ///
     /// # Errors
@@ -290,7 +343,7 @@ impl Member {
             memory.logged.insert(kind)
         };
         if first {
-            tracing::warn!(client.id = %self.client.name, error = text, "a client misbehaves; more of this kind is only counted");
+            tracing::warn!(client.id = %self.name, error = text, "a client misbehaves; more of this kind is only counted");
         }
     }
 
@@ -341,7 +394,7 @@ impl Member {
             self.around.store.put_client(record.clone()).await?;
             self.memory().written = record;
             self.around.wakes.dispatch.wake();
-            self.around.wakes.deliver(&self.client.name).wake();
+            self.around.wakes.deliver(&self.name).wake();
         }
         Ok(answer)
     }

@@ -10,11 +10,12 @@ mod member;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use domain::breaker::{Form, Sign};
-use domain::{Breaker, ClientName, ClientRecord, ClientState, Labels};
+use domain::{Breaker, ClientName, ClientRecord, ClientState, Labels, ServiceName};
+use store::instances::InstanceRow;
 use store::{Store, StoreError};
 
 pub use contact::{Contact, Verdict};
@@ -22,21 +23,21 @@ pub use member::Member;
 pub use view::{ClientInfo, ClientKind, ClientStanding};
 
 use crate::config::settings::{ServerSettings, StaticClient};
-use crate::server::remote::{RemoteError, Remotes};
+use crate::server::remote::{Address, JoinedClient, RemoteError, Remotes};
 use crate::server::wakes::Wakes;
 use belief::{Belief, Enlisted};
 use member::Surroundings;
 
-/// All configured clients, and those that are not and still have something active.
+/// All configured clients, those on instances, and those that are neither any more and still have something active.
 pub struct Pool {
-    store: Store,
-    members: BTreeMap<ClientName, Arc<Member>>,
+    around: Surroundings,
+    members: RwLock<BTreeMap<ClientName, Arc<Member>>>,
 }
 
 impl Pool {
     /// Registers the configured clients; those known from before keep their last labels and slots, and count as
-    /// joining until they are heard. Clients that are no longer configured drain if something of theirs is active, and
-    /// become gone else.
+    /// joining until they are heard, as do those on instances. Clients that are no longer configured drain if something
+    /// of theirs is active, and become gone else.
     ///
     /// # Errors
     /// The store refuses.
@@ -53,18 +54,24 @@ impl Pool {
             lost_after: settings.lost_after,
             cool_down: settings.quarantine,
         };
-        let mut pool = Self { store: store.clone(), members: BTreeMap::new() };
+        let pool = Self { around, members: RwLock::default() };
         let known = store.clients().into_iter().map(|view| (view.record.name.clone(), view.record));
         let mut known: BTreeMap<_, _> = known.collect();
         for client in &settings.clients {
-            let before = known.remove(&client.name);
-            let slots = assumed_slots(settings, client);
-            pool.enlist(client.clone(), slots, Enlisted::Configured, before, &around).await?;
+            let (before, slots) = (known.remove(&client.name), assumed_slots(settings, client));
+            let services = client.services.clone();
+            let address = Address::Configured(client.clone());
+            pool.enlist(client.name.clone(), services, address, slots, Enlisted::Configured, before).await?;
         }
+        // What is on an instance that is gone has nothing any more: see `loops::members`.
+        let stranded: BTreeSet<_> = store.stranded().into_iter().map(|(client, _)| client).collect();
         for (name, before) in known {
-            if !store.client_work(&name).active.is_empty() {
-                let client = by_its_name(name, before.services.clone());
-                pool.enlist(client, 0, Enlisted::Removed, Some(before), &around).await?;
+            if let Some(row) = store.pools().instance_of(&name) {
+                pool.welcome(row, before).await?;
+            } else if !stranded.contains(&name) && !store.client_work(&name).active.is_empty() {
+                let client = by_its_name(name.clone(), before.services.clone());
+                let (services, address) = (before.services.clone(), Address::Configured(client));
+                pool.enlist(name, services, address, 0, Enlisted::Removed, Some(before)).await?;
             } else if before.state != ClientState::Gone {
                 store.put_client(ClientRecord { state: ClientState::Gone, ..before }).await?;
             }
@@ -72,14 +79,35 @@ impl Pool {
         Ok(pool)
     }
 
+    /// The client of an instance registered, or is known from before a restart. Nothing where nobody registered.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn welcome(&self, row: &InstanceRow, record: ClientRecord) -> Result<(), StoreError> {
+        let (Some(registrant), Some(provider)) = (&row.client, row.instance.state.provider()) else { return Ok(()) };
+        let (provider, registrant) = (provider.clone(), registrant.clone());
+        let name = registrant.name.clone();
+        let address = Address::Joined(JoinedClient { instance: row.id(), provider, registrant });
+        if let Some(member) = self.member(&name) {
+            member.moved(address);
+            return Ok(());
+        }
+        let services = record.services.clone();
+        self.enlist(name, services, address, 0, Enlisted::Configured, Some(record)).await?;
+        self.around.wakes.members.wake();
+        Ok(())
+    }
+
     async fn enlist(
-        &mut self,
-        client: StaticClient,
+        &self,
+        name: ClientName,
+        services: BTreeSet<ServiceName>,
+        address: Address,
         assumed_slots: u32,
         enlisted: Enlisted,
         before: Option<ClientRecord>,
-        around: &Surroundings,
     ) -> Result<(), StoreError> {
+        let around = &self.around;
         let breaker = match &before {
             Some(before) if before.state == ClientState::Quarantined => {
                 Breaker::quarantined_before(around.cool_down, Duration::ZERO)
@@ -88,21 +116,35 @@ impl Pool {
         };
         let belief = Belief::new(enlisted, breaker, Instant::now());
         let (slots, labels) = before.map_or((0, Labels::default()), |before| (before.slots, before.labels));
-        let (name, services) = (client.name.clone(), client.services.clone());
         let record = ClientRecord { name: name.clone(), services, slots, labels, state: belief.state() };
         around.store.put_client(record.clone()).await?;
-        let member = Member::new(client, assumed_slots, record, belief, around.clone());
-        self.members.insert(name, Arc::new(member));
+        let member = Member::new(address, assumed_slots, record, belief, around.clone());
+        self.write().insert(name, Arc::new(member));
         Ok(())
     }
 
-    #[must_use]
-    pub fn member(&self, name: &ClientName) -> Option<&Arc<Member>> {
-        self.members.get(name)
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<ClientName, Arc<Member>>> {
+        self.members.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn members(&self) -> impl Iterator<Item = &Arc<Member>> {
-        self.members.values()
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<ClientName, Arc<Member>>> {
+        self.members.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[must_use]
+    pub fn member(&self, name: &ClientName) -> Option<Arc<Member>> {
+        self.read().get(name).cloned()
+    }
+
+    /// In the order of their names.
+    #[must_use]
+    pub fn members(&self) -> Vec<Arc<Member>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// Forgets what went with its instance and has ended.
+    pub fn forget_departed(&self) {
+        self.write().retain(|_, member| !member.is_joined() || !member.is_gone());
     }
 
     /// Takes in what the end of an attempt on `member` says of its machine.
@@ -123,9 +165,9 @@ impl Pool {
 
     /// How the last ends on other clients of the same services were.
     fn neighbours(&self, member: &Member) -> Form {
-        let services = &member.client.services;
-        let others = self.members().filter(|other| other.client.name != member.client.name);
-        let others = others.filter(|other| !other.client.services.is_disjoint(services));
+        let members = self.read();
+        let others = members.values().filter(|other| other.name != member.name);
+        let others = others.filter(|other| !other.services.is_disjoint(&member.services));
         others.map(|other| other.form()).fold(Form::default(), |sum, form| sum + form)
     }
 }

@@ -57,7 +57,7 @@ impl Pool {
     /// All clients that are configured or still have something active, in the order of their names.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientInfo> {
-        let views = self.store.clients().into_iter();
+        let views = self.around.store.clients().into_iter();
         views
             .filter_map(|view| {
                 let standing = self.member(&view.record.name)?.standing();

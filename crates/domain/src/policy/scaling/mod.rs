@@ -1,4 +1,4 @@
-//! What a scaling policy is asked, and what it may answer; the native ones. Nobody asks before the autoscaler exists.
+//! What a scaling policy is asked, and what it may answer; the native ones.
 
 mod check;
 mod demand;

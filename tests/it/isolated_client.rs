@@ -3,7 +3,7 @@
 use crate::harness::caller::{Caller, recorded, wait_for_file};
 use crate::harness::{Bed, Form, Record, command_without, example, unzip};
 use domain::End;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::process::Stdio;
 
 #[tokio::test]
@@ -128,10 +128,12 @@ async fn job_does_not_reach_its_client_also_when_that_is_gone() {
 #[test]
 fn client_without_mounts_is_told_when_its_jobs_could_not_reach_their_files() {
     let bed = Bed::new();
-    let data = bed.path().join("client");
+    let closed = bed.path().join("closed");
+    std::fs::DirBuilder::new().mode(0o700).create(&closed).unwrap();
+    let data = closed.join("client");
     let args = ["client", "--listen", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()].map(str::to_owned);
     let output = command_without("-sys_admin", &args, &[]).stderr(Stdio::piped()).output().unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert!(told.contains(&format!("chmod o+x {}", bed.path().display())), "{told}");
+    assert!(told.contains(&format!("chmod o+x {}", closed.display())), "{told}");
 }

@@ -9,3 +9,4 @@ pub mod protocol;
 pub mod runtime;
 pub mod server;
 pub mod telemetry;
+pub mod tls;

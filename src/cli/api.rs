@@ -12,6 +12,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::tls::{self, TlsError};
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the head of an answer, beyond what the call itself asks the server to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -161,9 +163,9 @@ impl Api {
     ///
     /// # Errors
     /// The HTTP client cannot be set up.
-    pub fn new(base: Url) -> reqwest::Result<Self> {
+    pub fn new(base: Url) -> Result<Self, TlsError> {
         // A proxy of the environment is for foreign addresses, and would answer in the server's name.
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).no_proxy().build()?;
+        let http = tls::http()?.connect_timeout(CONNECT_TIMEOUT).build()?;
         Ok(Self { base, http })
     }
 

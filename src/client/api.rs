@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::AssignmentId;
 use poem::http::{HeaderMap, StatusCode, header};
-use poem::listener::TcpAcceptor;
+use poem::listener::Acceptor;
 use poem::web::{Data, Json, Query};
 use poem::{
     Body, Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Response, Route, Server, get,
@@ -18,7 +18,6 @@ use poem::{
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 
 use super::{Client, Killed, Phase, ReceiveError, Results, ResultsError, ServerError};
@@ -35,18 +34,18 @@ use crate::runtime::chain;
 const CHUNK: usize = 256 * 1024;
 const ZIP: &str = "application/zip";
 
-/// Answers on `listener` until `stop` resolves; calls in flight then have `grace` to end.
+/// Answers on `acceptor` until `stop` resolves; calls in flight then have `grace` to end.
 ///
 /// # Errors
 /// The listener broke.
 pub async fn serve(
     client: Arc<Client>,
     key: Option<ClusterKey>,
-    listener: TcpListener,
+    acceptor: impl Acceptor + 'static,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) -> std::io::Result<()> {
-    let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
+    let server = Server::new_with_acceptor(acceptor);
     server.run_with_graceful_shutdown(routes(client, key), stop, Some(grace)).await
 }
 

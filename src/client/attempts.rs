@@ -77,6 +77,18 @@ impl Attempts {
         self.by_id.values().all(|attempt| matches!(attempt.phase, Phase::Ended { .. }))
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// What arrives, waits or runs.
+    #[must_use]
+    pub fn alive(&self) -> Vec<AssignmentId> {
+        let alive = self.by_id.iter().filter(|(_, attempt)| !matches!(attempt.phase, Phase::Ended { .. }));
+        alive.map(|(assignment, _)| *assignment).collect()
+    }
+
     /// Whether the assignments of `server` may come here.
     #[must_use]
     pub fn serves(&self, server: &str) -> bool {

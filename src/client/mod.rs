@@ -13,6 +13,7 @@ mod events;
 pub mod exec;
 mod follow;
 mod heard;
+pub mod join;
 mod journal;
 pub mod keeper;
 mod receive;
@@ -25,7 +26,7 @@ mod trash;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::AssignmentId;
 use tokio::sync::{Notify, watch};
@@ -40,7 +41,7 @@ pub use servers::ServerError;
 
 use crate::config::settings::ClientSettings;
 use crate::protocol::{Info, PROTOCOL_VERSION};
-use crate::runtime::{Tasks, Wake};
+use crate::runtime::{Tasks, Wake, chain};
 use attempts::{Attempts, News};
 use boxes::{Boxes, BoxesError};
 use disk::{Disk, Trouble};
@@ -52,6 +53,8 @@ use trash::Trash;
 
 /// The safety net of loops that also look by themselves.
 const SWEEP: Duration = Duration::from_secs(60);
+/// From KILL to the end of an attempt, at most.
+const ENDING: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -78,6 +81,8 @@ pub struct Client {
     attempts: Mutex<Attempts>,
     refused: Arc<RefusedFile>,
     heard: Heard,
+    /// When the server last asked for news; at first, the start.
+    asked_at: Mutex<Instant>,
     disk: Disk,
     /// The trouble that the last page told of.
     told_trouble: Mutex<Option<Trouble>>,
@@ -116,6 +121,7 @@ impl Client {
             identity: Mutex::new(identity),
             refused: Arc::new(refused),
             heard: Heard::new(journal.contact(), journal.boot().clone()),
+            asked_at: Mutex::new(Instant::now()),
             disk: Disk::new(journal.data().to_owned()),
             told_trouble: Mutex::new(None),
             trash: Wake::default(),
@@ -223,6 +229,36 @@ impl Client {
 
     fn is_idle(&self) -> bool {
         self.attempts().is_idle()
+    }
+
+    /// Not even results.
+    fn holds_nothing(&self) -> bool {
+        self.attempts().is_empty()
+    }
+
+    /// How long the server has not asked for news.
+    fn unasked_for(&self) -> Duration {
+        self.asked_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn is_asked(&self) {
+        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Ends all that runs, and waits for it as long as that may take.
+    pub async fn end_all(self: &Arc<Self>) {
+        for assignment in self.attempts().alive() {
+            if let Err(error) = self.kill(assignment).await {
+                tracing::error!(%assignment, error = chain(&error), "an attempt is not ended");
+            }
+        }
+        let mut news = self.news.subscribe();
+        let over = async {
+            while !self.is_idle() && news.changed().await.is_ok() {}
+        };
+        if tokio::time::timeout(self.settings.kill_grace + ENDING, over).await.is_err() {
+            tracing::error!("jobs run on although this client ends");
+        }
     }
 
     /// What the client is.

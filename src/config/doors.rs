@@ -17,15 +17,15 @@ pub(super) struct Doors {
     pub cluster_key_file: Option<PathBuf>,
 }
 
-/// Beyond loopback a client needs the key.
-pub(super) fn client(resolver: &mut Resolver<'_>) -> Doors {
-    open(resolver, |_, _| {})
+/// Beyond loopback a client needs the key. One that joins answers by TLS, and only its server.
+pub(super) fn client(resolver: &mut Resolver<'_>, joins: bool) -> Doors {
+    open(resolver, joins, |_, _| {})
 }
 
 /// Beyond loopback a server needs the key, and a word that everybody may come in.
 pub(super) fn server(resolver: &mut Resolver<'_>) -> Doors {
     let allowed = resolver.take("allow_anonymous", parse::switch).unwrap_or_default();
-    open(resolver, |resolver, listen| {
+    open(resolver, false, |resolver, listen| {
         if !allowed {
             resolver.wrong(
                 listen,
@@ -36,11 +36,11 @@ pub(super) fn server(resolver: &mut Resolver<'_>) -> Doors {
     })
 }
 
-fn open(resolver: &mut Resolver<'_>, also_beyond_loopback: impl Fn(&mut Resolver<'_>, &Given)) -> Doors {
+fn open(resolver: &mut Resolver<'_>, has_own_key: bool, also_beyond_loopback: impl Fn(&mut Resolver<'_>, &Given)) -> Doors {
     let (listen, given) = listen(resolver);
     let key_file = resolver.given("cluster_key_file");
     if !listen.ip().is_loopback() {
-        if key_file.is_none() {
+        if key_file.is_none() && !has_own_key {
             resolver.wrong(
                 &given,
                 "other machines can reach this address, and without a key anybody there could run code here",

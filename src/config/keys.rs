@@ -200,6 +200,17 @@ pub const CLIENT: &Mode = &Mode {
             help: "How many jobs of one slot run at once. Without it one for each core",
         },
         Key {
+            name: "join",
+            flag: "join",
+            variables: &["ORCHESTRATOR_JOIN"],
+            kind: Kind::Text,
+            value_name: "FILE",
+            default: "",
+            help: "Join the server that wrote this file, as an instance of one of its pools. What it says of slots and \
+                   labels counts where nothing else is given. An instance gets it when it boots; there is no need to write \
+                   one by hand",
+        },
+        Key {
             name: "labels",
             flag: "label",
             variables: &["ORCHESTRATOR_LABELS"],

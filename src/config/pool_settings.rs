@@ -1,7 +1,7 @@
 //! Pools and what their instances are made by, checked. Plain data.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use domain::pool::PoolSettings;
@@ -67,4 +67,11 @@ pub struct Join {
     /// The same as instances reach it, such as `https://10.0.0.2:5001`. Without one instances are processes of this
     /// machine, and the address is that of the listener.
     pub public_url: Option<String>,
+}
+
+/// For instances that are processes of this machine.
+impl Default for Join {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), public_url: None }
+    }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pool_settings::Scaling;
+use crate::protocol::join::Invitation;
 use crate::protocol::{JobLimits, Network};
 use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
 
@@ -14,6 +15,12 @@ use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
 pub struct ClusterKey(pub(super) String);
 
 impl ClusterKey {
+    /// One that was derived, not read from a file.
+    #[must_use]
+    pub fn new(key: String) -> Self {
+        Self(key)
+    }
+
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -137,6 +144,8 @@ impl UidRange {
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
     pub listen: SocketAddr,
+    /// The invitation that it joins a server by, in this file.
+    pub join: Option<(PathBuf, Box<Invitation>)>,
     pub data_dir: PathBuf,
     /// Jobs of one slot that run at once.
     pub slots: u32,

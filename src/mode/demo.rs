@@ -18,6 +18,7 @@ use crate::config::{self, Environment, Flags};
 use crate::files::zip;
 use crate::mode::{client, server};
 use crate::runtime::Terminations;
+use crate::tls;
 
 const SCRIPT: &str = include_str!("../../example/run.sh");
 const STRUCTURE: &str = include_str!("../../example/helix.pdb");
@@ -72,7 +73,7 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
     for (number, address) in (1..).zip(clients) {
         println!("  client {number} http://{address}   {} slots", options.slots);
     }
-    let http = reqwest::Client::builder().no_proxy().build()?;
+    let http = tls::http()?.build()?;
     let outcome = tokio::select! {
         outcome = jobs(&http, &url, &dir, options.jobs.max(1)) => outcome,
         () = terminations.next() => Err(anyhow!("interrupted")),

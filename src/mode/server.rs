@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
 use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
-use crate::server::api;
+use crate::server::{api, join};
 use crate::server::loops::autoscale::{Autoscale, Hand, Reconcile};
 use crate::server::loops::dispatch::Dispatch;
 use crate::server::loops::members::Members;
@@ -22,7 +22,7 @@ use crate::server::loops::policy_import::PolicyImport;
 use crate::server::loops::retention::Retention;
 use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
-use crate::server::operations::joining::Joining;
+use crate::server::operations::joining::{Joining, Programs};
 use crate::server::operations::policy::{Journal, Library, Registry, RegistryParts};
 use crate::server::operations::pool::Pool;
 use crate::server::operations::storage::{self, InFlight, Probe};
@@ -98,7 +98,10 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let remotes = Remotes::new(settings.cluster_key.clone(), server_id, former, settings.client_timeout)
         .context("the HTTP client cannot be set up")?;
     let wakes = Wakes::default();
-    let pool = Arc::new(Pool::open(&settings, &remotes, &store, &wakes).await?);
+    let programs = Programs::open(&settings.scaling.client_binaries)?;
+    let joining = Joining::open(&places.server_key(), programs).context("the server's key cannot be kept")?;
+    let joining = Arc::new(joining);
+    let pool = Arc::new(Pool::open(&settings, &remotes, &store, &wakes, joining.clone()).await?);
     let policies = Arc::new(open_policies(&settings, &services, &store, &wakes).await?);
     let parts = Parts {
         settings: settings.clone(),
@@ -106,7 +109,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         store: store.clone(),
         pool,
         policies,
-        joining: Arc::new(Joining),
+        joining,
         wakes,
         outlook: Outlook::default(),
         tasks: tasks.clone(),
@@ -181,8 +184,17 @@ fn start_loops(parts: &Parts) {
     tasks.run_loop(Trash::new(parts.clone()), Wake::default(), SWEEP);
 }
 
-/// The loops of the pools, and of what is left of pools that were.
+/// The door for instances, the loops of the pools, and of what is left of pools that were.
 async fn start_scaling(parts: &Parts) -> anyhow::Result<()> {
+    let join = parts.settings.scaling.join.clone().unwrap_or_default();
+    let listener = TcpListener::bind(join.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen for instances on {}", join.listen))?;
+    let address = listener.local_addr()?;
+    let public_url = join.public_url.unwrap_or_else(|| format!("https://{address}"));
+    tracing::info!(%address, public_url, "instances can join");
+    parts.joining.listens_at(public_url);
+    let (grace, served) = (parts.settings.shutdown, parts.clone());
+    parts.tasks.spawn("join", OnEnd::Fatal, join::serve(served, listener, parts.tasks.clone(), grace));
     let (store, tasks, wakes) = (&parts.store, &parts.tasks, &parts.wakes);
     let parse = |id: &str| id.parse::<ServerId>().with_context(|| format!("the server's id {id} is no id"));
     let server = parse(store.server_id())?;

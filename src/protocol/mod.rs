@@ -3,6 +3,8 @@
 //! Owns the shapes and names on the wire between the two applications, and their version. Knows neither of them. A
 //! client of the predecessor speaks none of this; `server/remote/legacy.rs` is for those.
 
+pub mod join;
+
 use domain::{AssignmentId, End, JobId, Labels, ServiceName, UserId};
 use serde::{Deserialize, Serialize};
 

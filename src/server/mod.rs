@@ -1,9 +1,10 @@
 //! The server application: takes jobs, keeps them, gives them to clients, serves what came of them.
 //!
-//! Two entrances, `api` (somebody asks) and `loops` (time passed or something woke), over the same `operations`. They
-//! never call each other: they meet in the store's transactions and in `Wakes`.
+//! Three entrances, `api` (somebody asks), `join` (an instance comes) and `loops` (time passed or something woke), over the
+//! same `operations`. They never call each other: they meet in the store's transactions and in `Wakes`.
 
 pub mod api;
+pub mod join;
 pub mod loops;
 pub mod operations;
 pub mod outlook;

@@ -117,6 +117,12 @@ impl Places {
         self.components().join(format!("{digest}.wasm"))
     }
 
+    /// The key by which instances know this server.
+    #[must_use]
+    pub fn server_key(&self) -> PathBuf {
+        self.root.join("secrets").join("server-key.pem")
+    }
+
     /// Where the instances are that are processes of this machine.
     #[must_use]
     pub fn instances(&self) -> PathBuf {

@@ -31,7 +31,7 @@ async fn set(server: &ServerNode, clock: &WallClock, url: &str, seconds: i64) {
     if seconds <= 0 {
         return;
     }
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = job_orchestrator::tls::http().unwrap().build().unwrap();
     server
         .until(&format!("the clock of {url} is {seconds} s off"), async || {
             let answer = http.get(format!("{url}/health")).send().await.unwrap();

@@ -205,7 +205,7 @@ impl FilesApi {
         let job = find_job(&self.parts, id.0).await?;
         let body = if job.result().is_some() && job.status() != Status::Cleaned {
             let results = jobs::results(&self.parts, &job).await.map_err(Problem::from)?;
-            match serve(results, Conditions::default()).await? {
+            match serve(results.into(), Conditions::default()).await? {
                 Served::Whole { body, .. } | Served::Part { body, .. } => body,
                 Served::NotModified { .. } | Served::Unsatisfiable { .. } => Body::empty(),
             }
@@ -232,7 +232,7 @@ impl FilesApi {
         let status = job.status();
         if status == Status::Completed {
             let results = jobs::results(&self.parts, &job).await?;
-            return Ok(zip(serve(results, conditions).await?));
+            return Ok(zip(serve(results.into(), conditions).await?));
         }
         Ok(match self.parts.download_contract(&job.request.service) {
             DownloadContract::V2 => {

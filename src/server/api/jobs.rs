@@ -149,7 +149,7 @@ impl JobsApi {
             _ => return Err(Problem::not_done(id.0, job.status()).into()),
         }
         let results = jobs::results(&self.parts, &job).await.map_err(Problem::from)?;
-        Ok(match serve(results, conditions).await? {
+        Ok(match serve(results.into(), conditions).await? {
             Served::Whole { body, bytes, etag } => ResultsResponse::Ok(Binary(body), bytes, etag, "bytes".to_owned()),
             Served::Part { body, bytes, etag, content_range } => {
                 ResultsResponse::Part(Binary(body), bytes, etag, content_range)

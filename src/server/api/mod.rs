@@ -11,7 +11,7 @@ mod policy_errors;
 mod problem;
 mod services;
 mod upload_form;
-mod zip_response;
+pub(in crate::server) mod zip_response;
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Serving a stored zip: whole, in part, or not at all because the caller has it.
+//! Serving a stored file: whole, in part, or not at all because the caller has it.
 
 use std::io::SeekFrom;
 
@@ -23,7 +23,21 @@ pub struct Conditions {
     pub if_none_match: Option<String>,
 }
 
-/// The answer to a request for a stored zip.
+/// A file that does not change.
+pub struct Stored {
+    pub file: tokio::fs::File,
+    pub bytes: u64,
+    /// Of no other content.
+    pub etag: String,
+}
+
+impl From<Results> for Stored {
+    fn from(results: Results) -> Self {
+        Self { etag: format!("\"{}\"", results.assignment), bytes: results.bytes, file: results.file }
+    }
+}
+
+/// The answer to a request for a stored file.
 pub enum Served {
     Whole {
         body: Body,
@@ -52,9 +66,8 @@ struct Span {
     length: u64,
 }
 
-pub async fn serve(results: Results, conditions: Conditions) -> Result<Served, Problem> {
-    let etag = format!("\"{}\"", results.assignment);
-    let total = results.bytes;
+pub async fn serve(stored: Stored, conditions: Conditions) -> Result<Served, Problem> {
+    let (etag, total) = (stored.etag.clone(), stored.bytes);
     if conditions.if_none_match.as_deref().is_some_and(|known| matches(known, &etag)) {
         return Ok(Served::NotModified { etag });
     }
@@ -62,21 +75,21 @@ pub async fn serve(results: Results, conditions: Conditions) -> Result<Served, P
     let range = conditions.range.as_deref().filter(|_| same);
     match range.map_or(Wanted::Whole, |range| wanted(range, total)) {
         Wanted::Whole => {
-            let body = read(results, Span { start: 0, length: total }).await?;
+            let body = read(stored, Span { start: 0, length: total }).await?;
             Ok(Served::Whole { body, bytes: total, etag })
         }
         Wanted::Unsatisfiable => Ok(Served::Unsatisfiable { content_range: format!("bytes */{total}") }),
         Wanted::Part(span) => {
             let content_range = format!("bytes {}-{}/{total}", span.start, span.start + span.length - 1);
-            Ok(Served::Part { body: read(results, span).await?, bytes: span.length, etag, content_range })
+            Ok(Served::Part { body: read(stored, span).await?, bytes: span.length, etag, content_range })
         }
     }
 }
 
-async fn read(results: Results, span: Span) -> Result<Body, Problem> {
-    let mut file = results.file;
+async fn read(stored: Stored, span: Span) -> Result<Body, Problem> {
+    let mut file = stored.file;
     let failed = |error: std::io::Error| {
-        tracing::error!(assignment = %results.assignment, %error, "results cannot be read");
+        tracing::error!(etag = stored.etag, %error, "a stored file cannot be read");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "results-unreadable", "the results cannot be read")
     };
     if span.start > 0 {

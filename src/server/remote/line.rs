@@ -8,12 +8,13 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use domain::ClientName;
 use futures_util::{Stream, stream};
 use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
 use super::RemoteError;
-use crate::config::settings::{ClusterKey, StaticClient};
+use crate::config::settings::ClusterKey;
 
 /// Of the answer to a call, in bytes.
 pub(super) const SMALL: usize = 64 * 1024;
@@ -28,7 +29,7 @@ const SLOWEST_ZIP: u64 = 16 * 1024;
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     pub http: reqwest::Client,
-    pub client: StaticClient,
+    pub name: ClientName,
     pub key: Option<ClusterKey>,
     /// How long the client may be silent within a call.
     pub patience: Duration,
@@ -36,7 +37,7 @@ pub(super) struct Line {
 
 impl Line {
     fn name(&self) -> String {
-        self.client.name.to_string()
+        self.name.to_string()
     }
 
     /// The answer, whatever its status, once its headers are here.

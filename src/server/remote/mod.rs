@@ -12,7 +12,7 @@ mod predecessor;
 
 use std::time::Duration;
 
-use domain::pool::{InstanceId, ProviderId};
+use domain::pool::ProviderId;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
 use store::instances::Registrant;
@@ -25,6 +25,7 @@ pub use predecessor::{Predecessor, PredecessorStatus};
 
 use crate::config::settings::{ClusterKey, StaticClient};
 use crate::protocol::{FORMER_SERVERS_HEADER, Info};
+use crate::tls::{self, Pin, PinError, TlsError};
 use line::Line;
 
 /// Until a connection stands.
@@ -53,10 +54,11 @@ pub enum Address {
 /// A client on an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JoinedClient {
-    pub instance: InstanceId,
     /// The provider's id of it.
     pub provider: ProviderId,
     pub registrant: Registrant,
+    /// What it asks of its server.
+    pub key: ClusterKey,
 }
 
 /// Makes the connections to clients; one per server process.
@@ -65,12 +67,13 @@ pub struct Remotes {
     http: reqwest::Client,
     key: Option<ClusterKey>,
     server_id: String,
+    /// Told to every client: it may belong to a server that this one was restored from.
+    former_ids: Option<HeaderValue>,
     patience: Duration,
 }
 
 impl Remotes {
-    /// `former_ids` are told to every client: it may belong to a server that this one was restored from. `patience` is how
-    /// long a client may be silent within a call.
+    /// `patience` is how long a client may be silent within a call.
     ///
     /// # Errors
     /// The HTTP client cannot be set up.
@@ -79,18 +82,11 @@ impl Remotes {
         server_id: String,
         former_ids: &[String],
         patience: Duration,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, TlsError> {
         // Ids are hexadecimal digits, which any header takes.
-        let former = HeaderValue::from_str(&former_ids.join(",")).ok().filter(|former| !former.is_empty());
-        let headers = former.map(|former| (HeaderName::from_static(FORMER_SERVERS_HEADER), former));
-        let http = reqwest::Client::builder()
-            .default_headers(headers.into_iter().collect())
-            .connect_timeout(CONNECT_DEADLINE.min(patience))
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, key, server_id, patience })
+        let former_ids = HeaderValue::from_str(&former_ids.join(",")).ok().filter(|former| !former.is_empty());
+        let http = set_up(tls::http()?, former_ids.as_ref(), patience)?;
+        Ok(Self { http, key, server_id, former_ids, patience })
     }
 
     /// Finds out which protocol the client speaks.
@@ -98,21 +94,55 @@ impl Remotes {
     /// # Errors
     /// It cannot be reached, refuses us, or is newer than this server.
     pub async fn meet(&self, address: &Address) -> Result<Speaker, RemoteError> {
-        let client = match address {
-            Address::Configured(client) => client,
-            Address::Joined(_) => unreachable!(),
+        match address {
+            Address::Configured(client) => self.meet_configured(client).await,
+            Address::Joined(client) => self.meet_joined(client).await,
+        }
+    }
+
+    async fn meet_configured(&self, client: &StaticClient) -> Result<Speaker, RemoteError> {
+        let line = Line {
+            http: self.http.clone(),
+            name: client.name.clone(),
+            key: self.key.clone(),
+            patience: self.patience,
         };
-        let line =
-            Line { http: self.http.clone(), client: client.clone(), key: self.key.clone(), patience: self.patience };
-        let modern = Modern::new(line.clone(), self.server_id.clone());
+        let modern = Modern::new(line.clone(), client.name.to_string(), self.server_id.clone());
         match modern.info().await {
             Ok(info) => Ok(Speaker::Modern(modern, Box::new(info))),
             Err(RemoteError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
-                let predecessor = Predecessor::new(line);
+                let predecessor = Predecessor::new(line, client.clone());
                 predecessor.load().await?;
                 Ok(Speaker::Predecessor(predecessor))
             }
             Err(error) => Err(error),
         }
     }
+
+    /// It has the key that it registered with, or it is somebody else.
+    async fn meet_joined(&self, client: &JoinedClient) -> Result<Speaker, RemoteError> {
+        let Registrant { name, key, url } = &client.registrant;
+        let failed = |what: String| RemoteError::Nonsense { call: "info", client: name.to_string(), what };
+        let pin: Pin = key.to_string().parse().map_err(|error: PinError| failed(error.to_string()))?;
+        let http = tls::https(&pin).and_then(|http| set_up(http, self.former_ids.as_ref(), self.patience));
+        let http = http.map_err(|error| failed(error.to_string()))?;
+        let line = Line { http, name: name.clone(), key: Some(client.key.clone()), patience: self.patience };
+        let modern = Modern::new(line, url.clone(), self.server_id.clone());
+        let info = modern.info().await?;
+        Ok(Speaker::Modern(modern, Box::new(info)))
+    }
+}
+
+fn set_up(
+    http: reqwest::ClientBuilder,
+    former_ids: Option<&HeaderValue>,
+    patience: Duration,
+) -> Result<reqwest::Client, TlsError> {
+    let former = former_ids.map(|former| (HeaderName::from_static(FORMER_SERVERS_HEADER), former.clone()));
+    Ok(http
+        .default_headers(former.into_iter().collect())
+        .connect_timeout(CONNECT_DEADLINE.min(patience))
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?)
 }

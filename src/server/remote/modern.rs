@@ -18,6 +18,8 @@ const MOST_SLOTS: u32 = 100_000;
 #[derive(Debug, Clone)]
 pub struct Modern {
     line: Line,
+    /// What its addresses begin with.
+    base: String,
     server_id: String,
 }
 
@@ -31,12 +33,12 @@ pub enum Wire {
 }
 
 impl Modern {
-    pub(super) fn new(line: Line, server_id: String) -> Self {
-        Self { line, server_id }
+    pub(super) fn new(line: Line, base: String, server_id: String) -> Self {
+        Self { line, base, server_id }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}{path}", self.line.client.name);
+        let url = format!("{}{path}", self.base);
         self.line.http.request(method, url).header(SERVER_HEADER, &self.server_id)
     }
 
@@ -48,7 +50,7 @@ impl Modern {
         let response = self.line.ask(call, request).await?;
         let info: Info = self.line.json(call, response, SMALL).await?;
         if info.protocol > PROTOCOL_VERSION {
-            return Err(RemoteError::Newer { client: self.line.client.name.to_string(), theirs: info.protocol });
+            return Err(RemoteError::Newer { client: self.line.name.to_string(), theirs: info.protocol });
         }
         if info.slots > MOST_SLOTS {
             return Err(self.line.nonsense(call, &format!("it has {} slots", info.slots)));

@@ -8,12 +8,14 @@ use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::line::{Line, SMALL, Zip};
+use crate::config::settings::StaticClient;
 use super::{PACK_DEADLINE, Payload, RemoteError, SLOWEST_LINK};
 
 /// A client of job-orchestrator 1.x or 2.x.
 #[derive(Debug, Clone)]
 pub struct Predecessor {
     line: Line,
+    client: StaticClient,
 }
 
 /// What `GET /retrieve/{id}` says.
@@ -34,8 +36,8 @@ struct PayloadDto {
 }
 
 impl Predecessor {
-    pub(super) fn new(line: Line) -> Self {
-        Self { line }
+    pub(super) fn new(line: Line, client: StaticClient) -> Self {
+        Self { line, client }
     }
 
     /// Its CPU load in percent; also how its health is asked.
@@ -43,7 +45,7 @@ impl Predecessor {
     /// # Errors
     /// See [`RemoteError`].
     pub async fn load(&self) -> Result<f64, RemoteError> {
-        let url = format!("{}/load", self.line.client.name);
+        let url = format!("{}/load", self.client.name);
         let response = self.line.ask("load", self.line.http.get(url).timeout(self.line.patience)).await?;
         self.line.json("load", response, SMALL).await
     }
@@ -58,7 +60,7 @@ impl Predecessor {
         let request = self
             .line
             .http
-            .post(&self.line.client.submit_url)
+            .post(&self.client.submit_url)
             .header("content-type", multipart.content_type())
             .header("content-length", multipart.content_length())
             .body(multipart.into_body())
@@ -71,7 +73,7 @@ impl Predecessor {
     /// # Errors
     /// See [`RemoteError`].
     pub async fn retrieve(&self, number: i64) -> Result<PredecessorStatus, RemoteError> {
-        let url = format!("{}/{number}", self.line.client.retrieve_url.trim_end_matches('/'));
+        let url = format!("{}/{number}", self.client.retrieve_url.trim_end_matches('/'));
         let response = self.line.send_within("retrieve", self.line.http.get(url), PACK_DEADLINE).await?;
         if response.status() == reqwest::StatusCode::NOT_FOUND {
             return Ok(PredecessorStatus::Missing);
@@ -93,7 +95,7 @@ impl Predecessor {
     /// # Errors
     /// See [`RemoteError`].
     pub async fn retrieve_partial(&self, number: i64) -> Result<Zip, RemoteError> {
-        let retrieve = self.line.client.retrieve_url.trim_end_matches('/');
+        let retrieve = self.client.retrieve_url.trim_end_matches('/');
         let base = retrieve.rsplit_once('/').map_or(retrieve, |(base, _)| base);
         let url = format!("{base}/retrieve_partial/{number}");
         let call = "retrieve_partial";
@@ -107,13 +109,13 @@ impl Predecessor {
     /// Whether the client has a kill call at all.
     #[must_use]
     pub fn can_kill(&self) -> bool {
-        self.line.client.kill_url.is_some()
+        self.client.kill_url.is_some()
     }
 
     /// # Errors
     /// See [`RemoteError`].
     pub async fn kill(&self, number: i64) -> Result<(), RemoteError> {
-        let Some(kill) = &self.line.client.kill_url else { return Ok(()) };
+        let Some(kill) = &self.client.kill_url else { return Ok(()) };
         let url = format!("{}/{number}", kill.trim_end_matches('/'));
         self.line.ask("kill", self.line.http.post(url).timeout(self.line.patience)).await.map(drop)
     }

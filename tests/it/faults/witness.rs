@@ -56,7 +56,7 @@ struct Desk {
 
 impl Desk {
     fn of(server: &ServerNode) -> Self {
-        Self { url: server.url.clone(), http: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { url: server.url.clone(), http: job_orchestrator::tls::http().unwrap().build().unwrap() }
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Vec<u8>) {

@@ -163,7 +163,7 @@ pub fn example(clients: &[&ClientNode], more: &str) -> String {
 }
 
 fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    job_orchestrator::tls::http().unwrap().build().unwrap()
 }
 
 fn owned(env: &[(&str, &str)]) -> Vec<(String, String)> {

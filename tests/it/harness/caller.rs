@@ -59,7 +59,7 @@ pub fn form(id: AssignmentId, slots: u32) -> Form {
 impl Caller {
     pub fn new(client: &ClientNode) -> Self {
         Self {
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: job_orchestrator::tls::http().unwrap().build().unwrap(),
             url: client.url.clone(),
             jobs: client.dir.join("jobs"),
             server: "server-one",

@@ -23,6 +23,7 @@ pub use member::Member;
 pub use view::{ClientInfo, ClientKind, ClientStanding};
 
 use crate::config::settings::{ServerSettings, StaticClient};
+use crate::server::operations::joining::Joining;
 use crate::server::remote::{Address, JoinedClient, RemoteError, Remotes};
 use crate::server::wakes::Wakes;
 use belief::{Belief, Enlisted};
@@ -31,6 +32,7 @@ use member::Surroundings;
 /// All configured clients, those on instances, and those that are neither any more and still have something active.
 pub struct Pool {
     around: Surroundings,
+    joining: Arc<Joining>,
     members: RwLock<BTreeMap<ClientName, Arc<Member>>>,
 }
 
@@ -46,6 +48,7 @@ impl Pool {
         remotes: &Remotes,
         store: &Store,
         wakes: &Wakes,
+        joining: Arc<Joining>,
     ) -> Result<Self, StoreError> {
         let around = Surroundings {
             remotes: remotes.clone(),
@@ -54,7 +57,7 @@ impl Pool {
             lost_after: settings.lost_after,
             cool_down: settings.quarantine,
         };
-        let pool = Self { around, members: RwLock::default() };
+        let pool = Self { around, joining, members: RwLock::default() };
         let known = store.clients().into_iter().map(|view| (view.record.name.clone(), view.record));
         let mut known: BTreeMap<_, _> = known.collect();
         for client in &settings.clients {
@@ -87,7 +90,7 @@ impl Pool {
         let (Some(registrant), Some(provider)) = (&row.client, row.instance.state.provider()) else { return Ok(()) };
         let (provider, registrant) = (provider.clone(), registrant.clone());
         let name = registrant.name.clone();
-        let address = Address::Joined(JoinedClient { instance: row.id(), provider, registrant });
+        let address = Address::Joined(JoinedClient { provider, registrant, key: self.joining.key_to(row.id()) });
         if let Some(member) = self.member(&name) {
             member.moved(address);
             return Ok(());

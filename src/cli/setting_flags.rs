@@ -97,18 +97,18 @@ fn flag(key: &Key) -> Arg {
     let arg = Arg::new(key.name).long(key.flag).help(help);
     match key.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
-        Kind::Labels => arg.action(ArgAction::Append).value_name(key.value_name),
-        Kind::Text | Kind::Number => arg.value_name(key.value_name),
+        Kind::Pairs => arg.action(ArgAction::Append).value_name(key.value_name),
+        Kind::Text | Kind::Number | Kind::Decimal => arg.value_name(key.value_name),
     }
 }
 
 fn text(matches: &ArgMatches, key: &Key) -> Option<String> {
     match key.kind {
         Kind::Switch => matches.get_flag(key.name).then(|| "true".to_owned()),
-        Kind::Labels => {
+        Kind::Pairs => {
             let given: Vec<&str> = matches.get_many::<String>(key.name)?.map(String::as_str).collect();
             Some(given.join(","))
         }
-        Kind::Text | Kind::Number => matches.get_one::<String>(key.name).cloned(),
+        Kind::Text | Kind::Number | Kind::Decimal => matches.get_one::<String>(key.name).cloned(),
     }
 }

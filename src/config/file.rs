@@ -1,4 +1,5 @@
-//! The configuration file: TOML with the tables `[server]`, `[client]` and `[service.NAME]`.
+//! The configuration file: TOML with the tables `[server]`, `[client]`, `[service.NAME]`, `[pool.NAME]` and
+//! `[provider.ec2]`.
 
 use std::path::{Path, PathBuf};
 
@@ -57,8 +58,22 @@ impl File {
 
     /// The `[service.NAME]` tables with their names, which nobody has checked.
     pub(super) fn services(&self) -> impl Iterator<Item = (&str, &Table)> {
-        let services = self.root.get("service").and_then(Value::as_table).into_iter().flatten();
-        services.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
+        self.named("service")
+    }
+
+    /// The `[pool.NAME]` tables with their names, which nobody has checked.
+    pub(super) fn pools(&self) -> impl Iterator<Item = (&str, &Table)> {
+        self.named("pool")
+    }
+
+    /// The `[provider.NAME]` table.
+    pub(super) fn provider(&self, name: &str) -> Option<&Table> {
+        self.value("provider", name)?.as_table()
+    }
+
+    fn named(&self, kind: &str) -> impl Iterator<Item = (&str, &Table)> {
+        let tables = self.root.get(kind).and_then(Value::as_table).into_iter().flatten();
+        tables.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
     }
 
     fn report_unknown(&self, mistakes: &mut Vec<Mistake>) {
@@ -66,22 +81,46 @@ impl File {
             match name.as_str() {
                 "server" => self.check_table("[server]", value, &key_names(keys::SERVER), mistakes),
                 "client" => self.check_table("[client]", value, &key_names(keys::CLIENT), mistakes),
-                "service" => self.check_services(value, mistakes),
+                "service" => self.check_named("service", value, &keys::service::IN_FILE, mistakes),
+                "pool" => self.check_named("pool", value, &keys::pool::IN_FILE, mistakes),
+                "provider" => self.check_providers(value, mistakes),
                 _ => {
-                    let remedy = did_you_mean(name, ["server", "client", "service"]);
+                    let remedy = did_you_mean(name, ["server", "client", "service", "pool", "provider"]);
                     mistakes.push(self.mistake(name.clone(), "nothing of this name is known", remedy));
                 }
             }
         }
     }
 
-    fn check_services(&self, value: &Value, mistakes: &mut Vec<Mistake>) {
-        let Some(services) = value.as_table() else {
-            mistakes.push(self.mistake("service".into(), "it is no table", "write [service.NAME] above its keys"));
+    /// Of tables that have their names from the operator.
+    fn check_named(&self, kind: &str, value: &Value, known: &[&str], mistakes: &mut Vec<Mistake>) {
+        let Some(tables) = value.as_table() else {
+            mistakes.push(self.mistake(kind.into(), "it is no table", format!("write [{kind}.NAME] above its keys")));
             return;
         };
-        for (name, value) in services {
-            self.check_table(&format!("[service.{name}]"), value, &keys::service::IN_FILE, mistakes);
+        for (name, value) in tables {
+            self.check_table(&format!("[{kind}.{name}]"), value, known, mistakes);
+        }
+    }
+
+    fn check_providers(&self, value: &Value, mistakes: &mut Vec<Mistake>) {
+        let title = format!("[provider.{}]", keys::ec2::EC2);
+        let Some(providers) = value.as_table() else {
+            let remedy = format!("write {title} above its keys");
+            mistakes.push(self.mistake("provider".into(), "it is no table", remedy));
+            return;
+        };
+        for (name, value) in providers {
+            if name == keys::ec2::EC2 {
+                self.check_table(&title, value, &keys::ec2::IN_FILE, mistakes);
+            } else {
+                let remedy = did_you_mean(name, [keys::ec2::EC2]);
+                mistakes.push(self.mistake(
+                    format!("[provider.{name}]"),
+                    "no provider with settings has this name",
+                    remedy,
+                ));
+            }
         }
     }
 

@@ -1,15 +1,21 @@
 //! Which settings there are: the one table that flags, help, environment, file and defaults are made from.
 
+pub(super) mod ec2;
+pub(super) mod pool;
+pub(super) mod service;
+
 /// What kind of value a setting has, which decides how it is written on the command line and in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Text,
     /// A whole number.
     Number,
+    /// Any number from 0, such as a price.
+    Decimal,
     /// A flag without value; `true` or `false` elsewhere.
     Switch,
-    /// A repeated flag, a comma-separated variable, a table in the file.
-    Labels,
+    /// `KEY=VALUE`: a repeated flag, a comma-separated variable, a table in the file.
+    Pairs,
 }
 
 /// One setting of a mode.
@@ -161,6 +167,38 @@ pub const SERVER: &Mode = &Mode {
             default: "10000000000",
             help: "The largest result of one job, packed, that is taken from a client",
         },
+        Key {
+            name: "public_url",
+            flag: "public-url",
+            variables: &["ORCHESTRATOR_PUBLIC_URL"],
+            kind: Kind::Text,
+            value_name: "URL",
+            default: "",
+            help: "Where instances of pools reach this server to fetch the program and to register, such as \
+                   https://10.0.0.2:5001. They know it by its key, so no certificate has to be bought. Needed for pools on \
+                   EC2; without it instances are processes of this machine",
+        },
+        Key {
+            name: "join_listen",
+            flag: "join-listen",
+            variables: &["ORCHESTRATOR_JOIN_LISTEN"],
+            kind: Kind::Text,
+            value_name: "ADDRESS:PORT",
+            default: "",
+            help: "Where to listen for instances, if there is a pool. Without it the port of --public-url on all addresses, or \
+                   on loopback where that is loopback. Every instance has a secret of its own and speaks TLS, so this \
+                   address needs no cluster key. It must not be the address of --listen",
+        },
+        Key {
+            name: "client_binary",
+            flag: "client-binary",
+            variables: &["ORCHESTRATOR_CLIENT_BINARY"],
+            kind: Kind::Pairs,
+            value_name: "ARCH=FILE",
+            default: "",
+            help: "The program for instances of another architecture than this machine's: x86_64=FILE or aarch64=FILE. \
+                   Repeatable. It is this program, built for there, and static, or it needs an image with its libraries",
+        },
         SHUTDOWN,
         LOG,
         LOG_FORMAT,
@@ -214,7 +252,7 @@ pub const CLIENT: &Mode = &Mode {
             name: "labels",
             flag: "label",
             variables: &["ORCHESTRATOR_LABELS"],
-            kind: Kind::Labels,
+            kind: Kind::Pairs,
             value_name: "KEY=VALUE",
             default: "",
             help: "What this machine has, for jobs that require it: --label gpu --label memory_gb=64. Repeatable; \
@@ -319,61 +357,4 @@ pub const PORT_VARIABLE: &str = "PORT";
 pub(super) fn variables() -> impl Iterator<Item = &'static str> {
     let of_modes = [SERVER, CLIENT].into_iter().flat_map(|mode| mode.keys).flat_map(|key| key.variables).copied();
     of_modes.chain([CONFIG_VARIABLE, SERVER_VARIABLE]).filter(|name| name.starts_with("ORCHESTRATOR_"))
-}
-
-/// The keys of `[service.NAME]`; in the environment `SERVICE_<NAME>_` and the key in capitals.
-pub(super) mod service {
-    pub const RUNS_PER_USER: &str = "runs_per_user";
-    pub const MAX_RUNS: &str = "max_runs";
-    pub const DOWNLOAD_CONTRACT: &str = "download_contract";
-    /// The longest that run.sh may run; none without it.
-    pub const WALLTIME: &str = "walltime_seconds";
-    /// `finish` or `stop`.
-    pub const ON_CONTACT_LOST: &str = "on_contact_lost";
-    /// Whether its scripts are strangers', which is so without it.
-    pub const UNTRUSTED: &str = "untrusted";
-    /// `host` or `none`.
-    pub const NETWORK: &str = "network";
-    /// What one job may use.
-    pub const MEMORY: &str = "memory_bytes";
-    pub const DISK: &str = "disk_bytes";
-    pub const PROCESSES: &str = "max_processes";
-    pub const OPEN_FILES: &str = "max_open_files";
-    /// Only in the file: base URLs of clients.
-    pub const CLIENTS: &str = "clients";
-    /// Only in the environment: the predecessor's way to name one client by its three calls.
-    pub const UPLOAD_URL: &str = "upload_url";
-    pub const DOWNLOAD_URL: &str = "download_url";
-    pub const TERMINATE_URL: &str = "terminate_url";
-
-    pub const IN_FILE: [&str; 12] = [
-        RUNS_PER_USER,
-        MAX_RUNS,
-        DOWNLOAD_CONTRACT,
-        WALLTIME,
-        ON_CONTACT_LOST,
-        UNTRUSTED,
-        NETWORK,
-        MEMORY,
-        DISK,
-        PROCESSES,
-        OPEN_FILES,
-        CLIENTS,
-    ];
-    pub const IN_ENVIRONMENT: [&str; 14] = [
-        UPLOAD_URL,
-        DOWNLOAD_URL,
-        TERMINATE_URL,
-        RUNS_PER_USER,
-        MAX_RUNS,
-        DOWNLOAD_CONTRACT,
-        WALLTIME,
-        ON_CONTACT_LOST,
-        UNTRUSTED,
-        NETWORK,
-        MEMORY,
-        DISK,
-        PROCESSES,
-        OPEN_FILES,
-    ];
 }

@@ -14,12 +14,15 @@ pub mod keys;
 mod mistakes;
 mod parse;
 pub mod pool_settings;
+mod pools;
+mod programs;
 mod report;
 mod resolve;
 mod server;
 mod services;
 pub mod settings;
 mod static_clients;
+mod table;
 #[cfg(test)]
 mod tests;
 

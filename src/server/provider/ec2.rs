@@ -11,7 +11,7 @@ use provider_ec2::{
 use serde::{Deserialize, Serialize};
 
 use super::{Order, ProviderError, refused};
-use crate::config::pool_settings::{Ec2Account, Ec2Pool};
+use crate::config::pool_settings::{ANYWHERE, Ec2Account, Ec2Pool};
 use crate::runtime::chain;
 
 /// One account in one region.
@@ -92,9 +92,6 @@ fn request(order: &Order) -> Result<LaunchRequest, ProviderError> {
         },
     })
 }
-
-/// The name of a place where AWS chooses.
-pub const ANYWHERE: &str = "any";
 
 impl Ec2Provider {
     /// Gets ready; nothing is sent before the first call.

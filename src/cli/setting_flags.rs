@@ -98,7 +98,7 @@ fn flag(key: &Key) -> Arg {
     match key.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
         Kind::Labels => arg.action(ArgAction::Append).value_name(key.value_name),
-        Kind::Text | Kind::Number => arg.value_name(key.value_name),
+        Kind::Text | Kind::Number | Kind::Decimal => arg.value_name(key.value_name),
     }
 }
 
@@ -109,6 +109,6 @@ fn text(matches: &ArgMatches, key: &Key) -> Option<String> {
             let given: Vec<&str> = matches.get_many::<String>(key.name)?.map(String::as_str).collect();
             Some(given.join(","))
         }
-        Kind::Text | Kind::Number => matches.get_one::<String>(key.name).cloned(),
+        Kind::Text | Kind::Number | Kind::Decimal => matches.get_one::<String>(key.name).cloned(),
     }
 }

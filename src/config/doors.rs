@@ -36,7 +36,11 @@ pub(super) fn server(resolver: &mut Resolver<'_>) -> Doors {
     })
 }
 
-fn open(resolver: &mut Resolver<'_>, has_own_key: bool, also_beyond_loopback: impl Fn(&mut Resolver<'_>, &Given)) -> Doors {
+fn open(
+    resolver: &mut Resolver<'_>,
+    has_own_key: bool,
+    also_beyond_loopback: impl Fn(&mut Resolver<'_>, &Given),
+) -> Doors {
     let (listen, given) = listen(resolver);
     let key_file = resolver.given("cluster_key_file");
     if !listen.ip().is_loopback() {

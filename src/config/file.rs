@@ -61,14 +61,27 @@ impl File {
         services.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
     }
 
+    /// The `[pool.NAME]` tables with their names, which nobody has checked.
+    pub(super) fn pools(&self) -> impl Iterator<Item = (&str, &Table)> {
+        let pools = self.root.get("pool").and_then(Value::as_table).into_iter().flatten();
+        pools.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
+    }
+
+    /// `[provider.NAME]`.
+    pub(super) fn provider(&self, name: &str) -> Option<&Table> {
+        self.root.get("provider")?.get(name)?.as_table()
+    }
+
     fn report_unknown(&self, mistakes: &mut Vec<Mistake>) {
         for (name, value) in &self.root {
             match name.as_str() {
                 "server" => self.check_table("[server]", value, &key_names(keys::SERVER), mistakes),
                 "client" => self.check_table("[client]", value, &key_names(keys::CLIENT), mistakes),
                 "service" => self.check_services(value, mistakes),
+                "pool" => self.check_names("pool", value, None, mistakes),
+                "provider" => self.check_names("provider", value, Some(&["ec2"]), mistakes),
                 _ => {
-                    let remedy = did_you_mean(name, ["server", "client", "service"]);
+                    let remedy = did_you_mean(name, ["server", "client", "service", "pool", "provider"]);
                     mistakes.push(self.mistake(name.clone(), "nothing of this name is known", remedy));
                 }
             }
@@ -82,6 +95,25 @@ impl File {
         };
         for (name, value) in services {
             self.check_table(&format!("[service.{name}]"), value, &keys::service::IN_FILE, mistakes);
+        }
+    }
+
+    /// Tables below one name; what is in them is checked by whoever takes it.
+    fn check_names(&self, name: &str, value: &Value, known: Option<&[&str]>, mistakes: &mut Vec<Mistake>) {
+        let Some(tables) = value.as_table() else {
+            let remedy = format!("write [{name}.NAME] above its keys");
+            mistakes.push(self.mistake(name.to_owned(), "it is no table", remedy));
+            return;
+        };
+        for (one, value) in tables {
+            let title = format!("[{name}.{one}]");
+            if !value.is_table() {
+                let remedy = format!("write {title} above its keys");
+                mistakes.push(self.mistake(title, "it is no table", remedy));
+            } else if let Some(known) = known.filter(|known| !known.contains(&one.as_str())) {
+                let remedy = did_you_mean(one, known.iter().copied());
+                mistakes.push(self.mistake(title, "nothing of this name is known", remedy));
+            }
         }
     }
 

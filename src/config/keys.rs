@@ -6,6 +6,8 @@ pub enum Kind {
     Text,
     /// A whole number.
     Number,
+    /// Any number.
+    Decimal,
     /// A flag without value; `true` or `false` elsewhere.
     Switch,
     /// A repeated flag, a comma-separated variable, a table in the file.
@@ -106,6 +108,35 @@ pub const SERVER: &Mode = &Mode {
                    decide. A change in it comes into force by itself; what was asked for last wins",
         },
         CLUSTER_KEY,
+        Key {
+            name: "public_url",
+            flag: "public-url",
+            variables: &["ORCHESTRATOR_PUBLIC_URL"],
+            kind: Kind::Text,
+            value_name: "URL",
+            default: "",
+            help: "Where instances of pools reach this machine, as https://10.0.0.2:5001. They know the server by its key, \
+                   so no certificate is needed. Pools of processes do without it",
+        },
+        Key {
+            name: "join_listen",
+            flag: "join-listen",
+            variables: &["ORCHESTRATOR_JOIN_LISTEN"],
+            kind: Kind::Text,
+            value_name: "ADDRESS:PORT",
+            default: "",
+            help: "Where instances fetch the program and register, by TLS and with a token each. Without it the port of \
+                   --public-url, or any port of loopback for processes",
+        },
+        Key {
+            name: "client_binary",
+            flag: "client-binary",
+            variables: &["ORCHESTRATOR_CLIENT_BINARY"],
+            kind: Kind::Labels,
+            value_name: "ARCHITECTURE=FILE",
+            default: "",
+            help: "The program for instances of another architecture than this machine's: aarch64=FILE or x86_64=FILE",
+        },
         Key {
             name: "allow_anonymous",
             flag: "allow-anonymous",
@@ -320,6 +351,8 @@ pub(super) fn variables() -> impl Iterator<Item = &'static str> {
     let of_modes = [SERVER, CLIENT].into_iter().flat_map(|mode| mode.keys).flat_map(|key| key.variables).copied();
     of_modes.chain([CONFIG_VARIABLE, SERVER_VARIABLE]).filter(|name| name.starts_with("ORCHESTRATOR_"))
 }
+
+pub(super) mod pool;
 
 /// The keys of `[service.NAME]`; in the environment `SERVICE_<NAME>_` and the key in capitals.
 pub(super) mod service {

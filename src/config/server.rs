@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::parse::{self, MAX_SECONDS};
-use super::pool_settings::Scaling;
 use super::resolve::Resolver;
 use super::settings::{DownloadContract, ServerSettings};
-use super::{doors, services};
+use super::{doors, pools, services};
 
 /// Every setting of the server. After a mistake the values are of no use, and `resolver` knows of it.
 pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
@@ -25,6 +24,7 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
     let max_result_bytes = resolver.take("max_result_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
     let shutdown = resolver.take("shutdown_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     let (services, clients) = services::take(resolver);
+    let scaling = pools::take(resolver, &services.keys().collect());
     ServerSettings {
         listen: doors.listen,
         data_dir,
@@ -42,6 +42,6 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
         quarantine: Duration::from_secs(quarantine),
         max_result_bytes,
         shutdown: Duration::from_secs(shutdown),
-        scaling: Scaling::default(),
+        scaling,
     }
 }

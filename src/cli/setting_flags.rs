@@ -97,7 +97,7 @@ fn flag(key: &Key) -> Arg {
     let arg = Arg::new(key.name).long(key.flag).help(help);
     match key.kind {
         Kind::Switch => arg.action(ArgAction::SetTrue),
-        Kind::Pairs => arg.action(ArgAction::Append).value_name(key.value_name),
+        Kind::Labels => arg.action(ArgAction::Append).value_name(key.value_name),
         Kind::Text | Kind::Number | Kind::Decimal => arg.value_name(key.value_name),
     }
 }
@@ -105,7 +105,7 @@ fn flag(key: &Key) -> Arg {
 fn text(matches: &ArgMatches, key: &Key) -> Option<String> {
     match key.kind {
         Kind::Switch => matches.get_flag(key.name).then(|| "true".to_owned()),
-        Kind::Pairs => {
+        Kind::Labels => {
             let given: Vec<&str> = matches.get_many::<String>(key.name)?.map(String::as_str).collect();
             Some(given.join(","))
         }

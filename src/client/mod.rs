@@ -253,9 +253,7 @@ impl Client {
             }
         }
         let mut news = self.news.subscribe();
-        let over = async {
-            while !self.is_idle() && news.changed().await.is_ok() {}
-        };
+        let over = async { while !self.is_idle() && news.changed().await.is_ok() {} };
         if tokio::time::timeout(self.settings.kill_grace + ENDING, over).await.is_err() {
             tracing::error!("jobs run on although this client ends");
         }

@@ -1,5 +1,4 @@
-//! The configuration file: TOML with the tables `[server]`, `[client]`, `[service.NAME]`, `[pool.NAME]` and
-//! `[provider.ec2]`.
+//! The configuration file: TOML with the tables `[server]`, `[client]` and `[service.NAME]`.
 
 use std::path::{Path, PathBuf};
 
@@ -58,22 +57,19 @@ impl File {
 
     /// The `[service.NAME]` tables with their names, which nobody has checked.
     pub(super) fn services(&self) -> impl Iterator<Item = (&str, &Table)> {
-        self.named("service")
+        let services = self.root.get("service").and_then(Value::as_table).into_iter().flatten();
+        services.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
     }
 
     /// The `[pool.NAME]` tables with their names, which nobody has checked.
     pub(super) fn pools(&self) -> impl Iterator<Item = (&str, &Table)> {
-        self.named("pool")
+        let pools = self.root.get("pool").and_then(Value::as_table).into_iter().flatten();
+        pools.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
     }
 
-    /// The `[provider.NAME]` table.
+    /// `[provider.NAME]`.
     pub(super) fn provider(&self, name: &str) -> Option<&Table> {
-        self.value("provider", name)?.as_table()
-    }
-
-    fn named(&self, kind: &str) -> impl Iterator<Item = (&str, &Table)> {
-        let tables = self.root.get(kind).and_then(Value::as_table).into_iter().flatten();
-        tables.filter_map(|(name, value)| Some((name.as_str(), value.as_table()?)))
+        self.root.get("provider")?.get(name)?.as_table()
     }
 
     fn report_unknown(&self, mistakes: &mut Vec<Mistake>) {
@@ -81,9 +77,9 @@ impl File {
             match name.as_str() {
                 "server" => self.check_table("[server]", value, &key_names(keys::SERVER), mistakes),
                 "client" => self.check_table("[client]", value, &key_names(keys::CLIENT), mistakes),
-                "service" => self.check_named("service", value, &keys::service::IN_FILE, mistakes),
-                "pool" => self.check_named("pool", value, &keys::pool::IN_FILE, mistakes),
-                "provider" => self.check_providers(value, mistakes),
+                "service" => self.check_services(value, mistakes),
+                "pool" => self.check_names("pool", value, None, mistakes),
+                "provider" => self.check_names("provider", value, Some(&["ec2"]), mistakes),
                 _ => {
                     let remedy = did_you_mean(name, ["server", "client", "service", "pool", "provider"]);
                     mistakes.push(self.mistake(name.clone(), "nothing of this name is known", remedy));
@@ -92,34 +88,31 @@ impl File {
         }
     }
 
-    /// Of tables that have their names from the operator.
-    fn check_named(&self, kind: &str, value: &Value, known: &[&str], mistakes: &mut Vec<Mistake>) {
-        let Some(tables) = value.as_table() else {
-            mistakes.push(self.mistake(kind.into(), "it is no table", format!("write [{kind}.NAME] above its keys")));
+    fn check_services(&self, value: &Value, mistakes: &mut Vec<Mistake>) {
+        let Some(services) = value.as_table() else {
+            mistakes.push(self.mistake("service".into(), "it is no table", "write [service.NAME] above its keys"));
             return;
         };
-        for (name, value) in tables {
-            self.check_table(&format!("[{kind}.{name}]"), value, known, mistakes);
+        for (name, value) in services {
+            self.check_table(&format!("[service.{name}]"), value, &keys::service::IN_FILE, mistakes);
         }
     }
 
-    fn check_providers(&self, value: &Value, mistakes: &mut Vec<Mistake>) {
-        let title = format!("[provider.{}]", keys::ec2::EC2);
-        let Some(providers) = value.as_table() else {
-            let remedy = format!("write {title} above its keys");
-            mistakes.push(self.mistake("provider".into(), "it is no table", remedy));
+    /// Tables below one name; what is in them is checked by whoever takes it.
+    fn check_names(&self, name: &str, value: &Value, known: Option<&[&str]>, mistakes: &mut Vec<Mistake>) {
+        let Some(tables) = value.as_table() else {
+            let remedy = format!("write [{name}.NAME] above its keys");
+            mistakes.push(self.mistake(name.to_owned(), "it is no table", remedy));
             return;
         };
-        for (name, value) in providers {
-            if name == keys::ec2::EC2 {
-                self.check_table(&title, value, &keys::ec2::IN_FILE, mistakes);
-            } else {
-                let remedy = did_you_mean(name, [keys::ec2::EC2]);
-                mistakes.push(self.mistake(
-                    format!("[provider.{name}]"),
-                    "no provider with settings has this name",
-                    remedy,
-                ));
+        for (one, value) in tables {
+            let title = format!("[{name}.{one}]");
+            if !value.is_table() {
+                let remedy = format!("write {title} above its keys");
+                mistakes.push(self.mistake(title, "it is no table", remedy));
+            } else if let Some(known) = known.filter(|known| !known.contains(&one.as_str())) {
+                let remedy = did_you_mean(one, known.iter().copied());
+                mistakes.push(self.mistake(title, "nothing of this name is known", remedy));
             }
         }
     }

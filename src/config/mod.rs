@@ -18,11 +18,11 @@ mod pools;
 mod programs;
 mod report;
 mod resolve;
+mod section;
 mod server;
 mod services;
 pub mod settings;
 mod static_clients;
-mod table;
 #[cfg(test)]
 mod tests;
 

@@ -217,19 +217,19 @@ fn text_of(value: &Value, kind: Kind) -> Result<String, String> {
     match (kind, value) {
         (Kind::Text, Value::String(text)) => Ok(text.clone()),
         (Kind::Number, Value::Integer(number)) => Ok(number.to_string()),
-        (Kind::Switch, Value::Boolean(switch)) => Ok(switch.to_string()),
         (Kind::Decimal, Value::Integer(number)) => Ok(number.to_string()),
         (Kind::Decimal, Value::Float(number)) => Ok(number.to_string()),
-        (Kind::Pairs, Value::Table(table)) => pair_text(table),
+        (Kind::Switch, Value::Boolean(switch)) => Ok(switch.to_string()),
+        (Kind::Labels, Value::Table(table)) => label_text(table),
         (Kind::Text, _) => Err("write a text in quotes".into()),
         (Kind::Number, _) => Err("write a whole number without quotes".into()),
         (Kind::Decimal, _) => Err("write a number without quotes".into()),
         (Kind::Switch, _) => Err("write true or false without quotes".into()),
-        (Kind::Pairs, _) => Err("write a table, such as { key = \"value\" }".into()),
+        (Kind::Labels, _) => Err("write a table, such as { key = \"value\" }".into()),
     }
 }
 
-fn pair_text(table: &toml::Table) -> Result<String, String> {
+fn label_text(table: &toml::Table) -> Result<String, String> {
     let mut pairs = Vec::new();
     for (key, value) in table {
         let value = match value {

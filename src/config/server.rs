@@ -23,9 +23,9 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
     let quarantine = resolver.take("quarantine_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     let max_result_bytes = resolver.take("max_result_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
     let shutdown = resolver.take("shutdown_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
-    let join = doors::join(resolver, doors.listen);
     let (services, clients) = services::take(resolver);
-    let scaling = pools::take(resolver, &services, join);
+    let join = doors::join(resolver, doors.listen);
+    let scaling = pools::take(resolver, &services.keys().collect(), join);
     ServerSettings {
         listen: doors.listen,
         data_dir,

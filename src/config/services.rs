@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{Limits, ServiceName};
 use toml::Value;
 
-use super::keys::Kind;
-use super::keys::pool::SERVICES;
+use super::keys::{Kind, pool};
 use super::keys::service::{
     CLIENTS, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK, ON_CONTACT_LOST,
     OPEN_FILES, PROCESSES, RUNS_PER_USER, TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
@@ -43,7 +42,7 @@ pub(super) fn take(resolver: &mut Resolver<'_>) -> (BTreeMap<ServiceName, Servic
 
 /// The services that pools are for, which nobody has checked.
 fn named_by_pools(resolver: &Resolver<'_>) -> BTreeSet<String> {
-    let lists = resolver.file.pools().filter_map(|(_, table)| table.get(SERVICES)?.as_array());
+    let lists = resolver.file.pools().filter_map(|(_, table)| table.get(pool::SERVICES)?.as_array());
     lists.flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 

@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
 use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
-use crate::server::{api, join};
 use crate::server::loops::autoscale::{Autoscale, Hand, Reconcile};
 use crate::server::loops::dispatch::Dispatch;
 use crate::server::loops::members::Members;
@@ -32,6 +31,7 @@ use crate::server::provider::{self, Ec2Provider, ProcessProvider, Providers};
 use crate::server::remote::Remotes;
 use crate::server::services::Services;
 use crate::server::wakes::Wakes;
+use crate::server::{api, join};
 
 /// The safety net below the wakes.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -207,6 +207,13 @@ async fn start_scaling(parts: &Parts) -> anyhow::Result<()> {
         tasks.clone(),
         wakes.reconcile(&process_name),
     );
+    for row in store.pools().live().filter(|row| row.provider == process_name) {
+        let pool = parts.settings.scaling.pools.iter().find(|pool| pool.settings.name == row.instance.pool);
+        if let (Some(pool), Some(provider)) = (pool, row.instance.state.provider()) {
+            let invitation = parts.joining.boot(pool, row.id(), &row.instance.launch)?;
+            process.invite_again(provider, &invitation)?;
+        }
+    }
     let ec2 = match &parts.settings.scaling.ec2 {
         Some(account) => Some(Ec2Provider::connect(account).await),
         None => None,

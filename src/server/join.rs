@@ -9,8 +9,8 @@ use domain::pool::InstanceId;
 use poem::http::{StatusCode, header};
 use poem::web::{Data, Json, Path};
 use poem::{
-    Addr, Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Response, Route, Server, get, handler,
-    post,
+    Addr, Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Response, Route, Server, get,
+    handler, post,
 };
 use tokio::net::TcpListener;
 
@@ -82,7 +82,12 @@ fn refused(error: &RegisterError) -> poem::Error {
 }
 
 #[handler]
-async fn take(caller: Caller, parts: Data<&Arc<Parts>>, request: &Request, body: poem::Body) -> poem::Result<Json<Welcome>> {
+async fn take(
+    caller: Caller,
+    parts: Data<&Arc<Parts>>,
+    request: &Request,
+    body: poem::Body,
+) -> poem::Result<Json<Welcome>> {
     let bad = |what: String| refusal(StatusCode::BAD_REQUEST, "bad-registration", what);
     let bytes = body.into_bytes_limit(SMALL).await.map_err(|error| bad(error.to_string()))?;
     let registration: Registration = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
@@ -108,7 +113,8 @@ async fn program(
     Path(architecture): Path<String>,
     request: &Request,
 ) -> poem::Result<Response> {
-    let unknown = || refusal(StatusCode::NOT_FOUND, "no-such-program", format!("there is no program for {architecture}"));
+    let unknown =
+        || refusal(StatusCode::NOT_FOUND, "no-such-program", format!("there is no program for {architecture}"));
     let program = parts.joining.programs().get(&architecture).ok_or_else(unknown)?;
     let broken = |error: &dyn std::fmt::Display| {
         tracing::error!(path = %program.path.display(), %error, "a program for instances cannot be read");

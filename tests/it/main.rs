@@ -40,6 +40,7 @@ mod policies_languages;
 mod policies_restart;
 mod policies_swap;
 mod pool;
+mod pools;
 mod predecessor;
 mod quarantine;
 mod results;

@@ -1,10 +1,9 @@
-//! The keys of `[pool.NAME]`, of its types and of its template. They are in the file only.
+//! The keys of `[pool.NAME]`, of the tables in its `instance_types`, and of `[provider.ec2]`.
 
-/// What its instances may be given work of: names of services.
 pub const SERVICES: &str = "services";
 /// Who makes its instances: `ec2` or `process`.
 pub const PROVIDER: &str = "provider";
-/// Slots of one instance, where its type does not say otherwise.
+/// Jobs of one slot at once on an instance; a type may say otherwise.
 pub const SLOTS: &str = "slots";
 /// Instances at most; 0 means none.
 pub const MAX: &str = "max";
@@ -13,28 +12,31 @@ pub const COOLDOWN_UP: &str = "cooldown_up_seconds";
 pub const COOLDOWN_DOWN: &str = "cooldown_down_seconds";
 pub const MINIMUM_LIFE: &str = "minimum_life_seconds";
 pub const BOOT_TIMEOUT: &str = "boot_timeout_seconds";
+/// How long it is remembered that a type was not to be had.
 pub const NO_CAPACITY: &str = "no_capacity_seconds";
-pub const MAX_COST_PER_HOUR: &str = "max_cost_per_hour";
-pub const MAX_COST_PER_MONTH: &str = "max_cost_per_month";
-/// Shell, run as root before the client starts.
+/// In the currency of the prices.
+pub const COST_PER_HOUR: &str = "max_cost_per_hour";
+pub const COST_PER_MONTH: &str = "max_cost_per_month";
+/// A script that an instance runs as root before its client starts.
 pub const SETUP: &str = "setup";
-/// Shell, which has to succeed before the client registers.
-pub const READY_COMMAND: &str = "ready_command";
+/// A script that has to succeed before the client registers.
+pub const READY: &str = "ready_command";
 /// In the order of preference.
 pub const TYPES: &str = "instance_types";
-
-/// Only for `ec2`. In the order of preference; one of the two.
+/// In the order of preference; either of the two.
 pub const ZONES: &str = "zones";
 pub const SUBNETS: &str = "subnets";
 /// `spot` or `on-demand`.
 pub const LIFECYCLE: &str = "lifecycle";
+/// An AMI.
 pub const IMAGE: &str = "image";
 pub const SECURITY_GROUPS: &str = "security_groups";
 pub const KEY_NAME: &str = "key_name";
+/// An IAM instance profile.
 pub const PROFILE: &str = "profile";
+/// `{ id | name, version }`.
 pub const TEMPLATE: &str = "launch_template";
 
-pub const ONLY_EC2: [&str; 8] = [ZONES, SUBNETS, LIFECYCLE, IMAGE, SECURITY_GROUPS, KEY_NAME, PROFILE, TEMPLATE];
 pub const IN_FILE: [&str; 23] = [
     SERVICES,
     PROVIDER,
@@ -46,10 +48,10 @@ pub const IN_FILE: [&str; 23] = [
     MINIMUM_LIFE,
     BOOT_TIMEOUT,
     NO_CAPACITY,
-    MAX_COST_PER_HOUR,
-    MAX_COST_PER_MONTH,
+    COST_PER_HOUR,
+    COST_PER_MONTH,
     SETUP,
-    READY_COMMAND,
+    READY,
     TYPES,
     ZONES,
     SUBNETS,
@@ -60,28 +62,30 @@ pub const IN_FILE: [&str; 23] = [
     PROFILE,
     TEMPLATE,
 ];
+/// Those that only a provider of machines has a use for.
+pub const OF_EC2: [&str; 9] = [ZONES, SUBNETS, LIFECYCLE, IMAGE, SECURITY_GROUPS, KEY_NAME, PROFILE, TEMPLATE, SETUP];
 
-/// The keys of one of the types.
+/// Of one type.
 pub mod of_type {
     pub const TYPE: &str = "type";
-    /// In whatever currency all prices are.
     pub const PRICE: &str = "price_per_hour";
-    /// What is paid for it as spot; the other price without it.
     pub const SPOT_PRICE: &str = "spot_price_per_hour";
     pub const SLOTS: &str = "slots";
-    /// What an instance of it has, until one has reported.
     pub const LABELS: &str = "labels";
-
-    pub const IN_FILE: [&str; 5] = [TYPE, PRICE, SPOT_PRICE, SLOTS, LABELS];
+    pub const ALL: [&str; 5] = [TYPE, PRICE, SPOT_PRICE, SLOTS, LABELS];
 }
 
-/// The keys of a launch template.
+/// Of a launch template.
 pub mod template {
-    /// One of the two.
     pub const ID: &str = "id";
     pub const NAME: &str = "name";
-    /// A number, `$Latest` or `$Default`, which it is without one.
     pub const VERSION: &str = "version";
+    pub const ALL: [&str; 3] = [ID, NAME, VERSION];
+}
 
-    pub const IN_FILE: [&str; 3] = [ID, NAME, VERSION];
+/// Of `[provider.ec2]`.
+pub mod ec2 {
+    pub const REGION: &str = "region";
+    pub const ENDPOINT: &str = "endpoint";
+    pub const ALL: [&str; 2] = [REGION, ENDPOINT];
 }

@@ -2,16 +2,14 @@
 
 use domain::pool::{Place, PoolSettings};
 use provider_ec2::{LaunchTemplate, TemplateName};
-use toml::Value;
 
+use super::EC2;
 use crate::config::keys::Kind;
-use crate::config::keys::ec2::{EC2, ENDPOINT, REGION};
-use crate::config::keys::pool::template::{ID, IN_FILE, NAME, VERSION};
-use crate::config::keys::pool::{IMAGE, KEY_NAME, LIFECYCLE, PROFILE, SECURITY_GROUPS, SUBNETS, TEMPLATE, ZONES};
+use crate::config::keys::pool::{self as keys, template};
 use crate::config::parse;
 use crate::config::pool_settings::{ANYWHERE, Ec2Account, Ec2Pool};
 use crate::config::resolve::Resolver;
-use crate::config::table::Table;
+use crate::config::section::Section;
 
 /// The beginnings of AWS's ids, by which a name in their place is noticed.
 const IMAGE_ID: &str = "ami-";
@@ -21,61 +19,59 @@ const SUBNET_ID: &str = "subnet-";
 
 /// `[provider.ec2]`, if it is there.
 pub(super) fn account(resolver: &mut Resolver<'_>) -> Option<Ec2Account> {
-    let keys = resolver.file.provider(EC2)?.clone();
-    let table = Table { title: format!("[provider.{EC2}]"), name: format!("provider.{EC2}"), keys: &keys };
-    if !keys.contains_key(REGION) {
-        table.mistake(
-            resolver,
-            REGION,
-            "nobody says where to launch",
-            "write region = \"eu-west-1\", or whichever it is",
-        );
+    let table = resolver.file.provider(EC2)?.clone();
+    let section = Section::new(format!("[provider.{EC2}]"), format!("provider.{EC2}"), &table);
+    section.know(resolver, &keys::ec2::ALL);
+    if !section.has(keys::ec2::REGION) {
+        section.missing(resolver, keys::ec2::REGION, "write region = \"eu-west-1\", or whichever it is");
     }
-    let region = table.text(resolver, REGION);
-    let endpoint = table.take(resolver, ENDPOINT, Kind::Text, parse::endpoint);
+    let region = section.text(resolver, keys::ec2::REGION);
+    let endpoint = section.take(resolver, keys::ec2::ENDPOINT, Kind::Text, parse::endpoint);
     // After a mistake, of which the resolver knows, it is of no use.
     Some(Ec2Account { region: region.unwrap_or_default(), endpoint })
 }
 
 /// What of a launch the operator chose; where and how it is sold goes into the settings.
-pub(super) fn pool(resolver: &mut Resolver<'_>, table: &Table<'_>, settings: &mut PoolSettings) -> Ec2Pool {
-    settings.places = chosen_places(resolver, table);
-    let lifecycle = table.take(resolver, LIFECYCLE, Kind::Text, parse::lifecycle);
-    settings.lifecycle = lifecycle.unwrap_or(settings.lifecycle);
-    let [image, template] = [IMAGE, TEMPLATE].map(|key| table.keys.contains_key(key));
-    if !image && !template {
-        let remedy = "write image = \"ami-…\" with the id of an image of the region, or a launch_template";
-        table.mistake(resolver, IMAGE, "nobody says what its instances boot", remedy);
+pub(super) fn pool(resolver: &mut Resolver<'_>, section: &Section<'_>, settings: &mut PoolSettings) -> Ec2Pool {
+    settings.places = places(resolver, section);
+    settings.lifecycle = section.take_or(resolver, keys::LIFECYCLE, Kind::Text, parse::lifecycle, settings.lifecycle);
+    if !section.has(keys::IMAGE) && !section.has(keys::TEMPLATE) {
+        let remedy = "write image = \"ami-0123456789abcdef0\", the id of an image of the region, or a launch_template";
+        section.wrong(resolver, keys::IMAGE, "nobody says what its instances boot", remedy);
     }
-    let groups = table.list(resolver, SECURITY_GROUPS, "[\"sg-0123456789abcdef0\"]", id(GROUP_ID));
+    let groups = section.list(resolver, keys::SECURITY_GROUPS, "\"sg-0123456789abcdef0\"", id(GROUP_ID));
+    let template = section.table(resolver, keys::TEMPLATE, "{ name = \"burst\" }");
     Ec2Pool {
-        image: table.take(resolver, IMAGE, Kind::Text, id(IMAGE_ID)),
-        security_groups: groups.unwrap_or_default(),
-        key_name: table.text(resolver, KEY_NAME),
-        profile: table.text(resolver, PROFILE),
-        template: launch_template(resolver, table),
+        image: section.take(resolver, keys::IMAGE, Kind::Text, id(IMAGE_ID)),
+        security_groups: groups,
+        key_name: section.text(resolver, keys::KEY_NAME),
+        profile: section.text(resolver, keys::PROFILE),
+        template: template.and_then(|table| launch_template(resolver, &table)),
     }
 }
 
-/// Where AWS, or nobody, chooses.
+/// Where the provider, or nobody, chooses.
 pub(super) fn anywhere() -> Option<Place> {
     ANYWHERE.parse().ok()
 }
 
-fn chosen_places(resolver: &mut Resolver<'_>, table: &Table<'_>) -> Vec<Place> {
+fn places(resolver: &mut Resolver<'_>, section: &Section<'_>) -> Vec<Place> {
     let zone = |text: &str| match text {
-        _ if text.starts_with(SUBNET_ID) => Err(format!("write it in {SUBNETS}")),
-        ANYWHERE => Err("leave zones out, and AWS chooses".into()),
+        _ if text.starts_with(SUBNET_ID) => Err(format!("write it in {}", keys::SUBNETS)),
+        ANYWHERE => Err("leave zones out, and AWS chooses".to_owned()),
         _ => place(text),
     };
-    let zones = table.list(resolver, ZONES, "[\"eu-west-1a\", \"eu-west-1b\"]", zone);
     let subnet = |text: &str| id(SUBNET_ID)(text).and_then(|text| place(&text));
-    let subnets = table.list(resolver, SUBNETS, "[\"subnet-0123456789abcdef0\"]", subnet);
-    if zones.is_some() && subnets.is_some() {
-        let remedy = format!("remove {ZONES}: each subnet is in a zone");
-        table.mistake(resolver, ZONES, format!("{SUBNETS} say already where to launch"), remedy);
+    let mut places = section.list(resolver, keys::ZONES, "\"eu-west-1a\"", zone);
+    places.extend(section.list(resolver, keys::SUBNETS, "\"subnet-0123456789abcdef0\"", subnet));
+    match (section.has(keys::ZONES), section.has(keys::SUBNETS)) {
+        (true, true) => {
+            section.wrong(resolver, keys::ZONES, "each subnet is in a zone", "give zones or subnets, not both");
+        }
+        (false, false) => places.extend(anywhere()),
+        _ => {}
     }
-    subnets.or(zones).unwrap_or_else(|| anywhere().into_iter().collect())
+    places
 }
 
 fn place(text: &str) -> Result<Place, String> {
@@ -90,25 +86,19 @@ fn id(prefix: &'static str) -> impl Fn(&str) -> Result<String, String> {
     }
 }
 
-fn launch_template(resolver: &mut Resolver<'_>, pool: &Table<'_>) -> Option<LaunchTemplate> {
-    let value = pool.keys.get(TEMPLATE)?;
-    let remedy = "write launch_template = { id = \"lt-0123456789abcdef0\" }, or { name = \"NAME\" }";
-    let Some(keys) = value.as_table() else {
-        pool.mistake(resolver, TEMPLATE, "a table is needed", remedy);
-        return None;
-    };
-    let table = Table { title: format!("{} {TEMPLATE}", pool.title), name: format!("{}.{TEMPLATE}", pool.name), keys };
-    table.report_unknown(resolver, &IN_FILE);
-    let named = table.take(resolver, ID, Kind::Text, id(TEMPLATE_ID)).map(TemplateName::Id);
-    let name = table.text(resolver, NAME).map(TemplateName::Name);
-    if keys.contains_key(ID) == keys.contains_key(NAME) {
-        pool.mistake(resolver, TEMPLATE, "it is named by its id or by its name", remedy);
+fn launch_template(resolver: &mut Resolver<'_>, table: &Section<'_>) -> Option<LaunchTemplate> {
+    table.know(resolver, &template::ALL);
+    let by_id = table.take(resolver, template::ID, Kind::Text, id(TEMPLATE_ID)).map(TemplateName::Id);
+    let by_name = table.text(resolver, template::NAME).map(TemplateName::Name);
+    match (table.has(template::ID), table.has(template::NAME)) {
+        (false, false) => table.missing(resolver, template::NAME, "give its name or its id"),
+        (true, true) => table.wrong(resolver, template::NAME, "it is named twice", "give its name or its id, not both"),
+        _ => {}
     }
-    let kind = if keys.get(VERSION).is_some_and(Value::is_integer) { Kind::Number } else { Kind::Text };
-    let version = table.take(resolver, VERSION, kind, |text| match text {
+    let version = table.take(resolver, template::VERSION, Kind::Text, |text| match text {
         "$Latest" | "$Default" => Ok(text.to_owned()),
         _ if text.parse::<u32>().is_ok_and(|number| number > 0) => Ok(text.to_owned()),
-        _ => Err("give a number from 1, \"$Latest\" or \"$Default\"".into()),
+        _ => Err("give a number from 1, $Latest or $Default, in quotes".into()),
     });
-    Some(LaunchTemplate { name: named.or(name)?, version })
+    Some(LaunchTemplate { name: by_id.or(by_name)?, version })
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use domain::pool::{Lifecycle, Money, PoolSettings, Price};
+use domain::ServiceName;
+use domain::pool::{Lifecycle, Money, Place, PoolSettings, Price};
 use provider_ec2::{Architecture, LaunchTemplate, TemplateName};
 
 use super::{Start, start};
@@ -68,7 +69,7 @@ image = "ami-0123456789abcdef0"
 security_groups = ["sg-1"]
 key_name = "people"
 profile = "arn:aws:iam::1:instance-profile/p"
-launch_template = { name = "mine", version = 3 }
+launch_template = { name = "mine", version = "3" }
 "#,
     );
     let scaling = scaling(&start);
@@ -106,8 +107,8 @@ launch_template = { name = "mine", version = 3 }
     assert_eq!(settings.max_cost_per_hour, Some(Money(5_000_000)));
     assert_eq!(settings.max_cost_per_month, Some(Money(99_500_000)));
     let names = |names: Vec<&str>| names.join(" ");
-    assert_eq!(names(settings.places.iter().map(|place| place.as_str()).collect()), "subnet-0a subnet-0b");
-    assert_eq!(names(settings.services.iter().map(|service| service.as_str()).collect()), "example other");
+    assert_eq!(names(settings.places.iter().map(Place::as_str).collect()), "subnet-0a subnet-0b");
+    assert_eq!(names(settings.services.iter().map(ServiceName::as_str).collect()), "example other");
     let [first, second] = &settings.types[..] else { panic!("{:?}", settings.types) };
     assert_eq!((first.name.as_str(), first.declared.slots), ("c7i.large", 4));
     assert_eq!(first.declared.labels.to_string(), "gpu=true,memory_gb=4");
@@ -166,7 +167,7 @@ fn mistakes_in_pools_name_setting_value_and_remedy() {
         (of_processes("slot = 1"), "[pool.p] slot (file F): no setting has this name\n      did you mean slots?"),
         (
             of_processes("max = -1"),
-            "[pool.p] max = -1 (file F): this cannot be used\n      give a whole number from 0 to 4294967295",
+            "[pool.p] max = -1 (file F): this cannot be used\n      give a whole number from 0 to 10000",
         ),
         (
             of_processes("boot_timeout_seconds = 0"),
@@ -186,7 +187,7 @@ fn mistakes_in_pools_name_setting_value_and_remedy() {
         ),
         (
             of_processes("image = \"ami-1\""),
-            "[pool.p] image (file F): a process of this machine has none of this\n      remove it, or write provider = \"ec2\"",
+            "[pool.p] image (file F): a process of this machine has no use for it\n      remove it, or write provider = \"ec2\"",
         ),
         (
             start().file("[service.x]\n[pool.p]\nservices = [\"x\"]\nslots = 1"),
@@ -198,7 +199,7 @@ fn mistakes_in_pools_name_setting_value_and_remedy() {
         ),
         (
             start().file("[service.x]\n[pool.p]\nservices = [\"x\"]\nprovider = \"process\""),
-            "[pool.p] slots (file F): nobody says how many jobs run at once on an instance\n      write slots = 4 for the pool, or whatever the machine bears",
+            "[pool.p] slots (file F): nobody says how many jobs run at once on an instance\n      write slots = 4 for the pool, or whatever a machine bears",
         ),
         (
             start().file("[service.example]\n[pool.p]\nservices = [\"exampel\"]\nprovider = \"process\"\nslots = 1"),
@@ -223,11 +224,11 @@ fn mistakes_in_pools_name_setting_value_and_remedy() {
         (start().file("pool = 1"), "pool (file F): it is no table\n      write [pool.NAME] above its keys"),
         (
             start().file("[provider.ec3]"),
-            "[provider.ec3] (file F): no provider with settings has this name\n      did you mean ec2?",
+            "[provider.ec3] (file F): nothing of this name is known\n      did you mean ec2?",
         ),
         (
             start().file("[provider.ec2]"),
-            "[provider.ec2] region (file F): nobody says where to launch\n      write region = \"eu-west-1\", or whichever it is",
+            "[provider.ec2] region (file F): it is missing\n      write region = \"eu-west-1\", or whichever it is",
         ),
         (
             start().file("[provider.ec2]\nregion = \"r\"\nendpoint = \"here\""),
@@ -235,7 +236,7 @@ fn mistakes_in_pools_name_setting_value_and_remedy() {
         ),
         (
             on_ec2("zones = [\"a\"]\nsubnets = [\"subnet-1\"]"),
-            "[pool.burst] zones (file F): subnets say already where to launch\n      remove zones: each subnet is in a zone",
+            "[pool.burst] zones (file F): each subnet is in a zone\n      give zones or subnets, not both",
         ),
         (
             on_ec2("zones = [\"subnet-1\"]"),
@@ -250,12 +251,12 @@ fn mistakes_in_pools_name_setting_value_and_remedy() {
             "[pool.burst] lifecycle = reserved (file F): this cannot be used\n      give spot or on-demand",
         ),
         (
-            on_ec2("launch_template = { version = 1 }"),
-            "[pool.burst] launch_template (file F): it is named by its id or by its name\n      write launch_template = { id = \"lt-0123456789abcdef0\" }, or { name = \"NAME\" }",
+            on_ec2("launch_template = { version = \"1\" }"),
+            "[pool.burst] launch_template name (file F): it is missing\n      give its name or its id",
         ),
         (
             on_ec2("launch_template = { name = \"t\", version = \"new\" }"),
-            "[pool.burst] launch_template version = new (file F): this cannot be used\n      give a number from 1, \"$Latest\" or \"$Default\"",
+            "[pool.burst] launch_template version = new (file F): this cannot be used\n      give a number from 1, $Latest or $Default, in quotes",
         ),
         (
             start().file(&format!("{AROUND}[pool.b]\n{EC2_POOL}")),
@@ -263,27 +264,27 @@ fn mistakes_in_pools_name_setting_value_and_remedy() {
         ),
         (
             start().file(&format!("{AROUND}[pool.b]\n{}{TYPES}", EC2_POOL.replace("image = \"ami-1\"\n", ""))),
-            "[pool.b] image (file F): nobody says what its instances boot\n      write image = \"ami-…\" with the id of an image of the region, or a launch_template",
+            "[pool.b] image (file F): nobody says what its instances boot\n      write image = \"ami-0123456789abcdef0\", the id of an image of the region, or a launch_template",
         ),
         (
             types("{ type = \"t\", price_per_hour = -1 }"),
-            "[pool.b] instance_types t price_per_hour = -1 (file F): this cannot be used\n      give a number from 0 to 1000000",
+            "[pool.b] instance_types[0] price_per_hour = -1 (file F): this cannot be used\n      give a number from 0 to 1000000",
         ),
         (
             types("{ type = \"t\", price_per_hour = 1, spot_price_per_hour = nan }"),
-            "[pool.b] instance_types t spot_price_per_hour = NaN (file F): this cannot be used\n      give a number from 0 to 1000000",
+            "[pool.b] instance_types[0] spot_price_per_hour = NaN (file F): this cannot be used\n      give a number from 0 to 1000000",
         ),
         (
             types("{ price_per_hour = 1 }"),
-            "[pool.b] instance_types number 1 type (file F): a type has a name and a price\n      write type = \"c7i.large\"",
+            "[pool.b] instance_types[0] type (file F): it is missing\n      write it as in { type = \"c7i.large\", price_per_hour = 0.09 }",
         ),
         (
             types("{ type = \"t\", price_per_hour = 1, price = 1 }"),
-            "[pool.b] instance_types t price (file F): no setting has this name\n      remove it; known are type, price_per_hour, spot_price_per_hour, slots, labels",
+            "[pool.b] instance_types[0] price (file F): no setting has this name\n      remove it; known are type, price_per_hour, spot_price_per_hour, slots, labels",
         ),
         (
             types("{ type = \"t\", price_per_hour = 1 }, { type = \"t\", price_per_hour = 2 }"),
-            "[pool.b] instance_types (file F): the type t is there twice\n      keep the one whose place is right",
+            "[pool.b] instance_types[1] type = t (file F): the type is there twice\n      keep the one whose place is right",
         ),
         (
             types("\"t\""),
@@ -354,7 +355,10 @@ fn scripts_that_do_not_fit_an_instance_are_refused() {
     assert!(with("x".repeat(11_994), "true").server().is_ok());
     let too_long = with("x".repeat(11_995), "true").only_mistake();
     assert!(too_long.starts_with("[pool.burst] setup (file "), "{too_long}");
-    assert!(too_long.contains("it takes 12001 bytes") && too_long.contains("let setup fetch"), "{too_long}");
+    assert!(
+        too_long.contains("setup and ready_command take 12001 bytes") && too_long.contains("let setup fetch"),
+        "{too_long}"
+    );
     assert_eq!(with("'".repeat(3_001), "true").mistakes().len(), 1, "a quote takes four bytes");
 }
 
@@ -423,8 +427,9 @@ fn report_lists_pools_with_origins_and_keeps_scripts_to_itself() {
             "pool.burst.boot_timeout_seconds = 300 (default)",
             "pool.burst.no_capacity_seconds = 300 (default)",
             "pool.burst.setup = set (19 bytes) (file F)",
-            "pool.burst.instance_types.c7i.large.type = c7i.large (file F)",
-            "pool.burst.instance_types.c7i.large.price_per_hour = 0.09 (file F)",
+            "pool.burst.instance_types.0.type = c7i.large (file F)",
+            "pool.burst.instance_types.0.price_per_hour = 0.09 (file F)",
+            "pool.burst.lifecycle = on-demand (default)",
             "pool.burst.image = ami-1 (file F)",
             "provider.ec2.region = eu-west-1 (file F)",
         ]

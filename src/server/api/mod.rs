@@ -9,6 +9,7 @@ mod jobs;
 mod policies;
 mod policy_errors;
 mod problem;
+mod scaling;
 mod services;
 mod upload_form;
 pub(in crate::server) mod zip_response;
@@ -28,6 +29,7 @@ use self::front::FrontApi;
 use self::jobs::JobsApi;
 use self::policies::{PoliciesApi, PolicyChangesApi, PolicyTrialsApi};
 use self::problem::Problem;
+use self::scaling::ScalingApi;
 use self::services::ServicesApi;
 use crate::server::parts::Parts;
 
@@ -40,6 +42,9 @@ enum Tag {
     /// The machines that run jobs.
     #[oai(rename = "clients")]
     Clients,
+    /// Machines that come and go with demand.
+    #[oai(rename = "scaling")]
+    Scaling,
     /// What decides whose turn it is, and where jobs go.
     #[oai(rename = "policies")]
     Policies,
@@ -51,7 +56,8 @@ enum Tag {
     Service,
 }
 
-type Apis = (FrontApi, FilesApi, JobsApi, ClientsApi, PoliciesApi, PolicyChangesApi, PolicyTrialsApi, ServicesApi);
+type Apis =
+    (FrontApi, FilesApi, JobsApi, ClientsApi, ScalingApi, PoliciesApi, PolicyChangesApi, PolicyTrialsApi, ServicesApi);
 
 fn service(parts: &Parts) -> OpenApiService<Apis, ()> {
     let apis = (
@@ -59,6 +65,7 @@ fn service(parts: &Parts) -> OpenApiService<Apis, ()> {
         FilesApi { parts: parts.clone() },
         JobsApi { parts: parts.clone() },
         ClientsApi { parts: parts.clone() },
+        ScalingApi { parts: parts.clone() },
         PoliciesApi { parts: parts.clone() },
         PolicyChangesApi { parts: parts.clone() },
         PolicyTrialsApi { parts: parts.clone() },

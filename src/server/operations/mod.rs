@@ -4,4 +4,5 @@ pub mod jobs;
 pub mod joining;
 pub mod policy;
 pub mod pool;
+pub mod scaling;
 pub mod storage;

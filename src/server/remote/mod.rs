@@ -101,12 +101,8 @@ impl Remotes {
     }
 
     async fn meet_configured(&self, client: &StaticClient) -> Result<Speaker, RemoteError> {
-        let line = Line {
-            http: self.http.clone(),
-            name: client.name.clone(),
-            key: self.key.clone(),
-            patience: self.patience,
-        };
+        let line =
+            Line { http: self.http.clone(), name: client.name.clone(), key: self.key.clone(), patience: self.patience };
         let modern = Modern::new(line.clone(), client.name.to_string(), self.server_id.clone());
         match modern.info().await {
             Ok(info) => Ok(Speaker::Modern(modern, Box::new(info))),

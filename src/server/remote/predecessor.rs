@@ -8,8 +8,8 @@ use reqwest::header::CONTENT_TYPE;
 use serde::Deserialize;
 
 use super::line::{Line, SMALL, Zip};
-use crate::config::settings::StaticClient;
 use super::{PACK_DEADLINE, Payload, RemoteError, SLOWEST_LINK};
+use crate::config::settings::StaticClient;
 
 /// A client of job-orchestrator 1.x or 2.x.
 #[derive(Debug, Clone)]

@@ -4,6 +4,7 @@ mod client;
 mod job;
 mod policy;
 mod rehearsal;
+mod scaling;
 
 use store::UnixMillis;
 use time::OffsetDateTime;
@@ -15,6 +16,7 @@ pub use policy::{
     ResumeDto, RollBackDto, SettingDto, settings,
 };
 pub use rehearsal::{DecisionDto, DecisionsDto, ReplayDto, ShadowDto};
+pub use scaling::{CostsDto, InstanceDto, InstancesDto, PoolDto, PoolsDto, ScalingDecisionDto, ScalingDecisionsDto};
 
 /// A time that the store has made itself is always in the calendar's range.
 fn time(at: UnixMillis) -> OffsetDateTime {

@@ -10,7 +10,7 @@ use store::StoreError;
 use store::instances::{Happened, InstanceApplied, InstanceRow, Judgement, NewInstance, Round, RoundDone};
 
 use super::judge::JudgedPool;
-use crate::config::pool_settings::Pool;
+use crate::config::pool_settings::{Pool, PoolProvider};
 use crate::runtime::crash::CrashPoint;
 use crate::runtime::{OnEnd, chain};
 use crate::server::parts::Parts;
@@ -94,6 +94,17 @@ impl Hand {
                 tracing::error!(pool = %pool.settings.name, error = chain(&error), "cannot be launched as configured");
                 None
             }
+        }
+    }
+
+    /// What the repeat of a launch is asked with. A process is told where this server is now; for a machine each byte has
+    /// to be as it was.
+    pub(super) fn repeated(&self, row: &InstanceRow, kept: Vec<u8>) -> Vec<u8> {
+        let pools = &self.parts.settings.scaling.pools;
+        let pool = pools.iter().find(|pool| pool.settings.name == row.instance.pool);
+        match pool.filter(|pool| pool.provider == PoolProvider::Process) {
+            Some(pool) => self.parts.joining.boot(pool, row.id(), &row.instance.launch).unwrap_or(kept),
+            None => kept,
         }
     }
 

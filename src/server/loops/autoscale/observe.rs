@@ -7,9 +7,10 @@ use domain::policy::scaling::ScalingMinute;
 use domain::pool::cost;
 use domain::pool::plan::{Action, wind_down};
 use domain::pool::{InstanceView, Learnt, Moment, Money, PoolName, PoolView};
-use store::{StoreError, UnixMillis};
+use store::StoreError;
 
 use crate::config::pool_settings::Pool;
+use crate::server::operations::scaling::month_of;
 use crate::server::parts::Parts;
 
 /// How old the sum of a month may be: it is read from the database.
@@ -84,14 +85,6 @@ impl Observer {
     }
 }
 
-/// The beginning of the month, in UTC.
-fn month_of(now: UnixMillis) -> UnixMillis {
-    let millis = i128::from(now.0) * 1_000_000;
-    let Ok(at) = time::OffsetDateTime::from_unix_timestamp_nanos(millis) else { return UnixMillis(0) };
-    let first = at.replace_day(1).map_or(at, |first| first.replace_time(time::Time::MIDNIGHT));
-    UnixMillis(first.unix_timestamp().saturating_mul(1_000))
-}
-
 impl Scene {
     /// As every decision sees them.
     pub(super) fn views(&self) -> Vec<PoolView<'_>> {
@@ -114,26 +107,6 @@ impl Watched {
             spent_this_month: self.spent,
             history: self.history.clone(),
             started,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn month_begins_at_midnight_of_its_first_day() {
-        let at = |text| {
-            let format = &time::format_description::well_known::Rfc3339;
-            UnixMillis(time::OffsetDateTime::parse(text, format).unwrap().unix_timestamp() * 1_000)
-        };
-        for (now, first) in [
-            ("2026-12-01T00:00:00Z", "2026-12-01T00:00:00Z"),
-            ("2026-02-28T23:59:59Z", "2026-02-01T00:00:00Z"),
-            ("2024-02-29T12:00:00Z", "2024-02-01T00:00:00Z"),
-        ] {
-            assert_eq!(month_of(at(now)), at(first), "{now}");
         }
     }
 }

@@ -96,8 +96,9 @@ impl Reconcile {
         for applied in done.into_iter().flat_map(|done| done.applied) {
             let InstanceApplied::Yes(row) = applied else { continue };
             if matches!(row.instance.state, InstanceState::Requested { call: Call::Open { repeated: true } }) {
-                let parameters = self.parts.store.launch_parameters(row.id()).await?;
-                self.hand.ask(row, parameters.unwrap_or_default());
+                let kept = self.parts.store.launch_parameters(row.id()).await?.unwrap_or_default();
+                let parameters = self.hand.repeated(&row, kept);
+                self.hand.ask(row, parameters);
             }
         }
         if !found.terminate.is_empty() {

@@ -25,7 +25,10 @@ pub(super) fn script(
     set("server", &invitation.server);
     set("program_path", PROGRAM);
     set("pin", &invitation.pin.to_string());
-    set("headers", &format!("{INSTANCE_HEADER}: {}\nAuthorization: Bearer {}\n", invitation.instance, invitation.token));
+    set(
+        "headers",
+        &format!("{INSTANCE_HEADER}: {}\nAuthorization: Bearer {}\n", invitation.instance, invitation.token),
+    );
     let digests: Vec<String> = programs.digests().map(|(name, digest)| format!("{name} {digest}")).collect();
     set("digests", &digests.join("\n"));
     set("invitation", &serde_json::to_string(invitation)?);

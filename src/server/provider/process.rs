@@ -153,9 +153,10 @@ impl ProcessProvider {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn tidy(&self, is_live: impl Fn(InstanceId) -> bool) -> io::Result<()> {
+    pub(super) fn tidy(&self, is_live: impl Fn(InstanceId) -> bool) -> io::Result<()> {
         for Listed { provider, tag, is_ended } in self.list()? {
-            if is_ended && !tag.is_some_and(|tag| is_live(tag.instance)) {
+            // Without its tag it is being made.
+            if is_ended && tag.is_some_and(|tag| !is_live(tag.instance)) {
                 std::fs::remove_dir_all(self.dir(&provider))?;
             }
         }

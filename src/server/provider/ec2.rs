@@ -59,7 +59,8 @@ pub(super) fn prepare(pool: &Ec2Pool, tag: &Tag, launch: &Launch, boot: Vec<u8>)
     Ok(kept)
 }
 
-fn request(order: &Order) -> Result<LaunchRequest, ProviderError> {
+/// The call that a row stands for.
+pub(super) fn request(order: &Order) -> Result<LaunchRequest, ProviderError> {
     let parameters: Parameters = serde_json::from_slice(&order.parameters)?;
     let Order { tag, launch, .. } = order;
     let template = parameters.template.and_then(|template| {

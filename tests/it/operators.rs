@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::harness::{Bed, Form, Gate, ServerNode, command, example};
 
 /// The scripts of these tests speak with the test by files outside.
-const OPEN: [(&str, &str); 1] = [("NO_ISOLATION", "true")];
+const OPEN: [(&str, &str); 1] = [("ORCHESTRATOR_NO_ISOLATION", "true")];
 
 /// A pool of processes that changes its mind at once. An instance costs one an hour.
 fn burst(pool: &str) -> String {

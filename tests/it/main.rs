@@ -17,7 +17,6 @@ mod crash_server;
 mod disk;
 mod dispatch;
 mod durability;
-mod ec2;
 mod example;
 mod executors;
 mod exits;

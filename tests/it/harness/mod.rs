@@ -6,13 +6,8 @@ mod bed;
 pub mod caller;
 pub mod document;
 pub mod fake;
-#[path = "../../../crates/provider-ec2/tests/suite/faulty_ec2.rs"]
-pub mod faulty_ec2;
 mod http;
-pub mod hypervisor;
 mod init;
-#[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
-pub mod moto;
 mod mount;
 pub mod policies;
 pub mod predecessor;

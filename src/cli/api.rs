@@ -95,15 +95,22 @@ pub struct Job {
     pub attempt: u32,
     pub client: Option<String>,
     pub outcome: Option<Text>,
-    pub reason: Option<Text>,
+    pub reason: Option<Reason>,
     pub queue_position: Option<u64>,
     pub users_ahead: Option<u32>,
     pub history: Vec<Step>,
 }
 
-/// An outcome or a reason in words.
+/// An outcome in words.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Text {
+    pub text: String,
+}
+
+/// Why a job waits: a stable word, and the same in words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Reason {
+    pub code: String,
     pub text: String,
 }
 
@@ -223,14 +230,6 @@ impl Api {
             Err(source) => Err(ApiError::Body { url: url.clone(), source }),
         };
         Ok((clients.into_iter().map(client).collect::<Result<_, _>>()?, next))
-    }
-
-    /// Lifts a client's quarantine.
-    pub async fn release_client(&self, name: &str) -> Result<Answer<Client>, ApiError> {
-        let mut url = self.url("api/v1/clients/release");
-        url.query_pairs_mut().append_pair("name", name);
-        let response = self.answer(self.http.post(url).send(), ANSWER_TIMEOUT).await?;
-        self.json(accepted(response).await?).await
     }
 
     /// A call that is not sent yet.

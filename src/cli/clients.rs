@@ -3,16 +3,19 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use reqwest::Method;
 
 use super::api::{Answer, Api, Client};
 use super::columns;
-use super::remote::{self, ServerAddress};
+use super::remote::{self, ServerAddress, asker};
 
 const EXAMPLES: &str = "\
 Examples:
   job-orchestrator clients
   job-orchestrator clients --json | jq -r 'select(.state != \"ready\") | .name'
-  job-orchestrator clients release http://10.0.0.5:9000";
+  job-orchestrator clients release http://10.0.0.5:9000
+  job-orchestrator clients drain http://10.0.0.5:9000
+  job-orchestrator clients undrain http://10.0.0.5:9000";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -29,11 +32,25 @@ pub struct Clients {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Lift a client's quarantine: it is given work again at once.
-    Release(Release),
+    Release(Order),
+    /// Give a client no new work, over restarts too, until it is undrained. What runs there goes on.
+    Drain(Drain),
+    /// Give a client work again.
+    Undrain(Order),
 }
 
 #[derive(Debug, Args)]
-struct Release {
+struct Drain {
+    #[command(flatten)]
+    order: Order,
+    /// End its instance after so long with whatever runs on it; those jobs are cut off and run again elsewhere. Only for a
+    /// client on an instance of a pool.
+    #[arg(long, value_name = "SECONDS")]
+    deadline_seconds: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+struct Order {
     /// The client's address, as `clients` prints it.
     name: String,
     /// Print the client as one line of JSON.
@@ -45,11 +62,15 @@ struct Release {
 
 impl Clients {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        if let Some(Action::Release(release)) = self.action {
-            let api = release.server.api()?;
-            let client = remote::block_on(async { Ok(api.release_client(&release.name).await?) })?;
-            print(&[client], release.json);
-            return Ok(ExitCode::SUCCESS);
+        match self.action {
+            None => {}
+            Some(Action::Release(order)) => return order.run("release", &[]),
+            Some(Action::Undrain(order)) => return order.run("undrain", &[]),
+            Some(Action::Drain(Drain { order, deadline_seconds })) => {
+                let deadline = deadline_seconds.map(|seconds| ("deadline_seconds", seconds.to_string()));
+                let query: Vec<_> = [("by", asker())].into_iter().chain(deadline).collect();
+                return order.run("drain", &query);
+            }
         }
         let api = self.server.api()?;
         let clients = remote::block_on(all(&api))?;
@@ -58,6 +79,17 @@ impl Clients {
         } else {
             print(&clients, self.json);
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Order {
+    fn run(self, order: &str, query: &[(&str, String)]) -> anyhow::Result<ExitCode> {
+        let api = self.server.api()?;
+        let request = api.request(Method::POST, &format!("api/v1/clients/{order}"));
+        let request = request.query(&[("name", &self.name)]).query(query);
+        let client = remote::block_on(async { Ok(api.ask::<Client>(request).await?) })?;
+        print(&[client], self.json);
         Ok(ExitCode::SUCCESS)
     }
 }

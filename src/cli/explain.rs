@@ -51,6 +51,20 @@ impl Explain {
     }
 }
 
+/// Where an operator looks on, for reasons that lie with a pool.
+fn advice(code: &str) -> Option<&'static str> {
+    match code {
+        "instance-booting" => Some("`job-orchestrator instances` has the instance"),
+        "cloud-refused" => Some("`job-orchestrator pool history` has the tries; `pool check` asks the provider now"),
+        "launched-but-does-not-fit" => {
+            Some("`job-orchestrator pool` has the types; once they are mended, `pool resume` tries them again")
+        }
+        "pool-paused" => Some("`job-orchestrator pool` says since when; `pool resume` ends the pause"),
+        "cost-cap" => Some("`job-orchestrator pool` has the costs and the caps"),
+        _ => None,
+    }
+}
+
 fn explain(job: &Answer<Job>, deciding: &[String]) -> Vec<String> {
     let job = &job.value;
     let mut lines = vec![format!("job {} of user {}, service {}: {}", job.id, job.user_id, job.service, job.status)];
@@ -62,6 +76,7 @@ fn explain(job: &Answer<Job>, deciding: &[String]) -> Vec<String> {
             Some(reason) => format!("  waits: {}", reason.text),
             None => "  waits for the next decision".to_owned(),
         });
+        lines.extend(job.reason.as_ref().and_then(|reason| advice(&reason.code)).map(|advice| format!("  {advice}")));
         lines.push(format!("  {ahead} of the user's own jobs before it"));
         lines.extend(job.users_ahead.map(|ahead| format!("  {ahead} users ahead")));
         lines.extend(deciding.iter().map(|policy| format!("  decides: {policy}")));

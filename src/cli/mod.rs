@@ -14,9 +14,11 @@ mod columns;
 mod config;
 mod download;
 mod explain;
+mod instances;
 mod modes;
 mod payload;
 mod policy;
+mod pool;
 mod progress;
 mod remote;
 mod restore;
@@ -69,8 +71,12 @@ pub enum Command {
     Explain(explain::Explain),
     /// Fetch a job's results as a zip or unpacked.
     Download(download::Download),
-    /// Tell which machines run jobs and why one gets none; lift a quarantine.
+    /// Tell which machines run jobs and why one gets none; drain one, lift a quarantine.
     Clients(clients::Clients),
+    /// Tell how the pools of instances do and why; pause, resume or check one.
+    Pool(pool::PoolCommand),
+    /// Tell which instances pools have, and what each costs; drain or protect one.
+    Instances(instances::Instances),
     /// Look at, try, exchange and make policies: whose turn it is, where jobs go, how many machines there are.
     Policy(policy::Policy),
     /// Print the settings in force and where each came from.
@@ -110,6 +116,8 @@ impl Cli {
             Command::Explain(explain) => explain.run(),
             Command::Download(download) => download.run(),
             Command::Clients(clients) => clients.run(),
+            Command::Pool(pool) => pool.run(&Environment::of_process()),
+            Command::Instances(instances) => instances.run(),
             Command::Policy(policy) => policy.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
             Command::Check(check) => check.run(&Environment::of_process()),

@@ -37,6 +37,12 @@ fn server_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Who asks, for the server's log.
+pub(super) fn asker() -> String {
+    let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    name.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "command line".to_owned())
+}
+
 /// Runs the calls of one command.
 pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
@@ -86,8 +92,9 @@ pub(super) fn summary(job: &Job) -> String {
     if job.attempt > 1 {
         parts.push(format!(", attempt {}", job.attempt));
     }
-    if let Some(text) = job.outcome.as_ref().or(job.reason.as_ref()) {
-        parts.push(format!(": {}", text.text));
+    let outcome = job.outcome.as_ref().map(|outcome| &outcome.text);
+    if let Some(text) = outcome.or(job.reason.as_ref().map(|reason| &reason.text)) {
+        parts.push(format!(": {text}"));
     }
     if let Some(ahead) = job.queue_position.filter(|ahead| *ahead > 0) {
         parts.push(format!(" ({ahead} of the user's own before it)"));

@@ -2,10 +2,13 @@
 //! a server hands out everybody's results: neither opens by accident.
 
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use reqwest::Url;
+
 use super::mistakes::Origin;
+use super::pool_settings::Join;
 use super::resolve::{Given, NOT_SET, Resolver};
 use super::settings::ClusterKey;
 use super::{cluster_key, keys, parse};
@@ -34,6 +37,41 @@ pub(super) fn server(resolver: &mut Resolver<'_>) -> Doors {
             );
         }
     })
+}
+
+/// Where instances join, and what they know of it. Beyond loopback too it needs neither the key nor a word: it speaks TLS,
+/// takes instances only, and each of them has a secret of its own.
+pub(super) fn join(resolver: &mut Resolver<'_>, listen: SocketAddr) -> Join {
+    let url = resolver.take("public_url", parse::public_url);
+    let usual = usual_join(url.as_ref()).to_string();
+    let join_listen = resolver.given("join_listen");
+    let address = resolver.take_or("join_listen", parse::address, &usual);
+    let address = address.unwrap_or_else(|| Join::default().listen);
+    let is_same = address.ip() == listen.ip() || address.ip().is_unspecified() || listen.ip().is_unspecified();
+    if is_same && address.port() == listen.port() && listen.port() != 0 {
+        let given = join_listen.or_else(|| resolver.given("public_url"));
+        let given = given.unwrap_or_else(|| Given { name: "join_listen".into(), text: usual, origin: Origin::Default });
+        resolver.wrong(
+            &given,
+            format!("instances would join on {address}, and the server listens on {listen} already"),
+            "give it another port, such as 5001",
+        );
+    }
+    // The address is told as it is given, without the slash that a URL ends with.
+    let public_url = url.map(|url| url.as_str().trim_end_matches('/').to_owned());
+    Join { listen: address, public_url }
+}
+
+fn usual_join(url: Option<&Url>) -> SocketAddr {
+    let Some(url) = url else { return Join::default().listen };
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let here = if host == "localhost" { Ok(IpAddr::from(Ipv4Addr::LOCALHOST)) } else { host.parse() };
+    let address = match here {
+        Ok(here) if here.is_loopback() => here,
+        Ok(IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(address, url.port_or_known_default().unwrap_or_default())
 }
 
 fn open(

@@ -1,5 +1,10 @@
 //! Which settings there are: the one table that flags, help, environment, file and defaults are made from.
 
+mod client;
+pub(super) mod pool;
+
+pub use client::CLIENT;
+
 /// What kind of value a setting has, which decides how it is written on the command line and in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -115,8 +120,9 @@ pub const SERVER: &Mode = &Mode {
             kind: Kind::Text,
             value_name: "URL",
             default: "",
-            help: "Where instances of pools reach this machine, as https://10.0.0.2:5001. They know the server by its key, \
-                   so no certificate is needed. Pools of processes do without it",
+            help: "Where instances of pools reach this server to fetch the program and to register, such as \
+                   https://10.0.0.2:5001. They know it by its key, so no certificate has to be bought. Needed for pools on \
+                   EC2; without it instances are processes of this machine",
         },
         Key {
             name: "join_listen",
@@ -125,8 +131,9 @@ pub const SERVER: &Mode = &Mode {
             kind: Kind::Text,
             value_name: "ADDRESS:PORT",
             default: "",
-            help: "Where instances fetch the program and register, by TLS and with a token each. Without it the port of \
-                   --public-url, or any port of loopback for processes",
+            help: "Where to listen for instances, if there is a pool. Without it the port of --public-url on all addresses, \
+                   or on loopback where that is loopback. Every instance has a secret of its own and speaks TLS, so this \
+                   address needs no cluster key. It must not be that of --listen",
         },
         Key {
             name: "client_binary",
@@ -135,7 +142,8 @@ pub const SERVER: &Mode = &Mode {
             kind: Kind::Labels,
             value_name: "ARCHITECTURE=FILE",
             default: "",
-            help: "The program for instances of another architecture than this machine's: aarch64=FILE or x86_64=FILE",
+            help: "The program for instances of another architecture than this machine's: x86_64=FILE or aarch64=FILE. \
+                   Repeatable. It is this program, built for there, and static, or their image needs its libraries",
         },
         Key {
             name: "allow_anonymous",
@@ -198,104 +206,6 @@ pub const SERVER: &Mode = &Mode {
     ],
 };
 
-pub const CLIENT: &Mode = &Mode {
-    table: "client",
-    keys: &[
-        Key {
-            name: "listen",
-            flag: "listen",
-            variables: &["ORCHESTRATOR_LISTEN"],
-            kind: Kind::Text,
-            value_name: "ADDRESS:PORT",
-            default: "127.0.0.1:9000",
-            help: "Where to listen. The predecessor listened on 0.0.0.0; this one stays on loopback until told otherwise: \
-                   a client runs strangers' code, so an address beyond it needs --cluster-key. The variable PORT changes \
-                   the port only",
-        },
-        Key {
-            name: "data_dir",
-            flag: "data-dir",
-            variables: &["ORCHESTRATOR_DATA_DIR", "DATA_PATH"],
-            kind: Kind::Text,
-            value_name: "DIR",
-            default: "orchestrator-data/client",
-            help: "Where jobs run and results wait to be fetched. One process at a time",
-        },
-        Key {
-            name: "slots",
-            flag: "slots",
-            variables: &["ORCHESTRATOR_SLOTS"],
-            kind: Kind::Number,
-            value_name: "N",
-            default: "",
-            help: "How many jobs of one slot run at once. Without it one for each core",
-        },
-        Key {
-            name: "join",
-            flag: "join",
-            variables: &["ORCHESTRATOR_JOIN"],
-            kind: Kind::Text,
-            value_name: "FILE",
-            default: "",
-            help: "Join the server that wrote this file, as an instance of one of its pools. What it says of slots and \
-                   labels counts where nothing else is given. An instance gets it when it boots; there is no need to write \
-                   one by hand",
-        },
-        Key {
-            name: "labels",
-            flag: "label",
-            variables: &["ORCHESTRATOR_LABELS"],
-            kind: Kind::Labels,
-            value_name: "KEY=VALUE",
-            default: "",
-            help: "What this machine has, for jobs that require it: --label gpu --label memory_gb=64. Repeatable; \
-                   comma-separated in the variable",
-        },
-        Key {
-            name: "kill_grace_seconds",
-            flag: "kill-grace-seconds",
-            variables: &["ORCHESTRATOR_KILL_GRACE_SECONDS"],
-            kind: Kind::Number,
-            value_name: "SECONDS",
-            default: "5",
-            help: "From TERM to KILL for what is left of an ended or killed job",
-        },
-        Key {
-            name: "max_result_bytes",
-            flag: "max-result-bytes",
-            variables: &["ORCHESTRATOR_MAX_RESULT_BYTES"],
-            kind: Kind::Number,
-            value_name: "BYTES",
-            default: "10000000000",
-            help: "The largest result of one job, before packing",
-        },
-        Key {
-            name: "no_isolation",
-            flag: "no-isolation",
-            variables: &["ORCHESTRATOR_NO_ISOLATION"],
-            kind: Kind::Switch,
-            value_name: "",
-            default: "false",
-            help: "Run scripts with the client's own rights: every job can read and do what the client can. Only for \
-                   scripts of people you trust",
-        },
-        Key {
-            name: "uid_range",
-            flag: "uid-range",
-            variables: &["ORCHESTRATOR_UID_RANGE"],
-            kind: Kind::Text,
-            value_name: "FIRST-LAST",
-            default: "1879048192-1879113727",
-            help: "The numbers of the users that jobs run as, where the client is root: one for each job that runs. \
-                   Nothing else on this machine may have them",
-        },
-        CLUSTER_KEY,
-        SHUTDOWN,
-        LOG,
-        LOG_FORMAT,
-    ],
-};
-
 const CLUSTER_KEY: Key = Key {
     name: "cluster_key_file",
     flag: "cluster-key",
@@ -351,8 +261,6 @@ pub(super) fn variables() -> impl Iterator<Item = &'static str> {
     let of_modes = [SERVER, CLIENT].into_iter().flat_map(|mode| mode.keys).flat_map(|key| key.variables).copied();
     of_modes.chain([CONFIG_VARIABLE, SERVER_VARIABLE]).filter(|name| name.starts_with("ORCHESTRATOR_"))
 }
-
-pub(super) mod pool;
 
 /// The keys of `[service.NAME]`; in the environment `SERVICE_<NAME>_` and the key in capitals.
 pub(super) mod service {

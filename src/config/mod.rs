@@ -15,6 +15,7 @@ mod mistakes;
 mod parse;
 pub mod pool_settings;
 mod pools;
+mod programs;
 mod report;
 mod resolve;
 mod section;

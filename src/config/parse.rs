@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use domain::pool::money::PriceError;
+use domain::pool::{Lifecycle, Money, Price};
 use domain::{Labels, OnContactLost, Walltime};
+use reqwest::Url;
 
 use super::settings::{DownloadContract, UidRange};
 use crate::protocol::Network;
@@ -42,6 +45,49 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "false" | "no" | "0" => Ok(false),
         _ => Err("give true or false".into()),
     }
+}
+
+/// From 0 to a million units of the operator's currency.
+pub(super) fn money(text: &str) -> Result<Money, String> {
+    amount(text, Money::try_from)
+}
+
+/// The same as the price of an hour.
+pub(super) fn price(text: &str) -> Result<Price, String> {
+    amount(text, Price::try_from)
+}
+
+fn amount<T>(text: &str, checked: impl Fn(f64) -> Result<T, PriceError>) -> Result<T, String> {
+    let amount = text.trim().parse().ok().and_then(|units| checked(units).ok());
+    amount.ok_or_else(|| "give a number from 0 to 1000000".into())
+}
+
+pub(super) fn lifecycle(text: &str) -> Result<Lifecycle, String> {
+    match text {
+        "spot" => Ok(Lifecycle::Spot),
+        "on-demand" => Ok(Lifecycle::OnDemand),
+        _ => Err("give spot or on-demand".into()),
+    }
+}
+
+/// Where instances reach a server: `https` and a host, nothing behind.
+pub(super) fn public_url(text: &str) -> Result<Url, String> {
+    let wrong = || "give an address such as https://10.0.0.2:5001".to_owned();
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    if url.scheme() != "https" || url.host_str().is_none() {
+        return Err(wrong());
+    }
+    let is_bare = url.username().is_empty() && url.password().is_none() && url.path() == "/";
+    if !is_bare || url.query().is_some() || url.fragment().is_some() {
+        return Err("give it without user, password, path, ? and #".into());
+    }
+    Ok(url)
+}
+
+/// To speak to instead of AWS.
+pub(super) fn endpoint(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(|_| text.to_owned()).ok_or_else(|| "give an address such as http://127.0.0.1:5555, or none for AWS".into())
 }
 
 pub(super) fn contract(text: &str) -> Result<DownloadContract, String> {

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use domain::pool::PoolSettings;
 use provider_ec2::{Architecture, LaunchTemplate};
 
+/// The name of a place where the provider chooses.
+pub const ANYWHERE: &str = "any";
+
 /// All about instances that come and go. Without pools nothing of it is in force.
 #[derive(Debug, Clone, Default)]
 pub struct Scaling {

@@ -225,7 +225,7 @@ fn text_of(value: &Value, kind: Kind) -> Result<String, String> {
         (Kind::Number, _) => Err("write a whole number without quotes".into()),
         (Kind::Decimal, _) => Err("write a number without quotes".into()),
         (Kind::Switch, _) => Err("write true or false without quotes".into()),
-        (Kind::Labels, _) => Err("write a table, such as { arch = \"arm64\", gpu = true }".into()),
+        (Kind::Labels, _) => Err("write a table, such as { key = \"value\" }".into()),
     }
 }
 
@@ -237,10 +237,10 @@ fn label_text(table: &toml::Table) -> Result<String, String> {
             Value::Integer(number) => number.to_string(),
             Value::Float(number) => number.to_string(),
             Value::Boolean(switch) => switch.to_string(),
-            _ => return Err(format!("give label {key} a text, a number, true or false")),
+            _ => return Err(format!("give {key} a text, a number, true or false")),
         };
         if value.contains(',') || key.contains([',', '=']) {
-            return Err(format!("take the comma or the equals sign out of label {key}"));
+            return Err(format!("take the comma or the equals sign out of {key}"));
         }
         pairs.push(format!("{key}={value}"));
     }

@@ -35,19 +35,32 @@ impl<'a> Section<'a> {
 
     /// Notes that something is not there.
     pub(super) fn missing(&self, resolver: &mut Resolver<'_>, key: &str, remedy: impl Into<String>) {
+        self.wrong(resolver, key, "it is missing", remedy);
+    }
+
+    /// Notes what is wrong about a key, whatever its value.
+    pub(super) fn wrong(
+        &self,
+        resolver: &mut Resolver<'_>,
+        key: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         let origin = Origin::File(resolver.file.path.clone());
-        let (name, what, remedy) = (format!("{} {key}", self.title), "it is missing".to_owned(), remedy.into());
+        let (name, what, remedy) = (format!("{} {key}", self.title), what.into(), remedy.into());
         resolver.mistake(Mistake { name, value: None, origin, what, remedy });
     }
 
     /// Notes keys that mean nothing.
     pub(super) fn know(&self, resolver: &mut Resolver<'_>, known: &[&str]) {
         for key in self.table.keys().filter(|key| !known.contains(&key.as_str())) {
-            let origin = Origin::File(resolver.file.path.clone());
-            let remedy = did_you_mean(key, known.iter().copied());
-            let (name, what) = (format!("{} {key}", self.title), "no setting has this name".to_owned());
-            resolver.mistake(Mistake { name, value: None, origin, what, remedy });
+            self.wrong(resolver, key, "no setting has this name", did_you_mean(key, known.iter().copied()));
         }
+    }
+
+    /// A value as text, for whoever reports it.
+    pub(super) fn read(&self, resolver: &mut Resolver<'_>, key: &str, kind: Kind) -> Option<Given> {
+        resolver.file_text(format!("{} {key}", self.title), self.table.get(key)?, kind)
     }
 
     pub(super) fn take<T>(
@@ -57,10 +70,15 @@ impl<'a> Section<'a> {
         kind: Kind,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let given = resolver.file_text(format!("{} {key}", self.title), self.table.get(key)?, kind)?;
+        let given = self.read(resolver, key, kind)?;
         let value = resolver.parse(&given, parse)?;
-        resolver.report.add(format!("{}.{key}", self.prefix), given.text, given.origin);
+        self.in_force(resolver, key, given.text, given.origin);
         Some(value)
+    }
+
+    /// Notes for the report what a key is.
+    pub(super) fn in_force(&self, resolver: &mut Resolver<'_>, key: &str, value: String, origin: Origin) {
+        resolver.report.add(format!("{}.{key}", self.prefix), value, origin);
     }
 
     pub(super) fn text(&self, resolver: &mut Resolver<'_>, key: &str) -> Option<String> {
@@ -82,11 +100,11 @@ impl<'a> Section<'a> {
         if self.has(key) {
             return self.take(resolver, key, kind, parse).unwrap_or(default);
         }
-        resolver.report.add(format!("{}.{key}", self.prefix), default.to_string(), Origin::Default);
+        self.in_force(resolver, key, default.to_string(), Origin::Default);
         default
     }
 
-    /// A list of texts, each parsed; nothing where it is not there.
+    /// A list of texts, each parsed; nothing where it is not there. An empty one is a mistake.
     pub(super) fn list<T>(
         &self,
         resolver: &mut Resolver<'_>,
@@ -97,11 +115,15 @@ impl<'a> Section<'a> {
         let Some(value) = self.table.get(key) else { return Vec::new() };
         let texts = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
         let given = self.given(resolver, key);
-        let Some(texts) = texts else {
-            resolver.wrong(&given, "a list of texts is needed", format!("write {key} = [{example}]"));
+        let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
+            resolver.wrong(
+                &given,
+                "a list of texts is needed, with one at least",
+                format!("write {key} = [{example}]"),
+            );
             return Vec::new();
         };
-        resolver.report.add(format!("{}.{key}", self.prefix), texts.join(", "), given.origin.clone());
+        self.in_force(resolver, key, texts.join(", "), given.origin.clone());
         let one = |text: &str| Given { text: text.to_owned(), ..given.clone() };
         texts.into_iter().filter_map(|text| resolver.parse(&one(text), &parse)).collect()
     }

@@ -24,7 +24,8 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ServerSettings {
     let max_result_bytes = resolver.take("max_result_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
     let shutdown = resolver.take("shutdown_seconds", parse::whole(0..=MAX_SECONDS)).unwrap_or_default();
     let (services, clients) = services::take(resolver);
-    let scaling = pools::take(resolver, &services.keys().collect());
+    let join = doors::join(resolver, doors.listen);
+    let scaling = pools::take(resolver, &services.keys().collect(), join);
     ServerSettings {
         listen: doors.listen,
         data_dir,

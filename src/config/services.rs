@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{Limits, ServiceName};
 use toml::Value;
 
-use super::keys::Kind;
+use super::keys::{Kind, pool};
 use super::keys::service::{
     CLIENTS, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK, ON_CONTACT_LOST,
     OPEN_FILES, PROCESSES, RUNS_PER_USER, TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
@@ -23,6 +23,7 @@ pub(super) fn take(resolver: &mut Resolver<'_>) -> (BTreeMap<ServiceName, Servic
         resolver.file.services().map(|(name, table)| (name.to_owned(), table.clone())).collect();
     let in_environment = variables(resolver);
     let names: BTreeSet<&String> = in_file.keys().chain(in_environment.keys()).collect();
+    let in_pools = named_by_pools(resolver);
     let mut clients = Clients::default();
     let mut services = BTreeMap::new();
     for text in names {
@@ -30,12 +31,19 @@ pub(super) fn take(resolver: &mut Resolver<'_>) -> (BTreeMap<ServiceName, Servic
         let given = Service {
             name: &name,
             table: in_file.get(text),
+            has_pool: in_pools.contains(text),
             variables: in_environment.get(text).cloned().unwrap_or_default(),
         };
         services.insert(name.clone(), given.settings(resolver));
         given.clients(resolver, &mut clients);
     }
     (services, clients.into_list())
+}
+
+/// The services that pools are for, which nobody has checked.
+fn named_by_pools(resolver: &Resolver<'_>) -> BTreeSet<String> {
+    let lists = resolver.file.pools().filter_map(|(_, table)| table.get(pool::SERVICES)?.as_array());
+    lists.flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// By lower-cased service and key. Names may contain underscores, so a variable is told by how it ends.
@@ -93,6 +101,8 @@ fn name(resolver: &mut Resolver<'_>, text: &str, in_file: bool) -> Option<Servic
 struct Service<'a> {
     name: &'a ServiceName,
     table: Option<&'a toml::Table>,
+    /// Whether a pool is for it, so that it needs no clients of its own.
+    has_pool: bool,
     variables: BTreeMap<&'static str, Given>,
 }
 
@@ -161,7 +171,7 @@ impl Service<'_> {
                 self.in_force(resolver, CLIENTS, upload.text.clone(), upload.origin.clone());
                 clients.add_calls(resolver, self.name, upload, download, terminate);
             }
-            (None, None) if terminate.is_none() && self.table.is_some() => {}
+            (None, None) if terminate.is_none() && (self.table.is_some() || self.has_pool) => {}
             (None, None) => self.incomplete(resolver, &[UPLOAD_URL, DOWNLOAD_URL]),
             (None, Some(_)) => self.incomplete(resolver, &[UPLOAD_URL]),
             (Some(_), None) => self.incomplete(resolver, &[DOWNLOAD_URL]),

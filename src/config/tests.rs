@@ -1,5 +1,7 @@
 //! Promises of the layers, the merge, the doors and the mistakes.
 
+mod pools;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -233,7 +235,7 @@ fn each_mistake_names_setting_value_origin_and_remedy() {
         (start().file("[server]\nlissten = \"\""), &["[server] lissten", "did you mean listen?"]),
         (start().file("[client]\nslot = 1"), &["[client] slot", "did you mean slots?"]),
         (start().file("[servers]"), &["servers (file ", "did you mean server?"]),
-        (start().file("[pool.burst]"), &["pool (file ", "known are server, client, service"]),
+        (start().file("[fleet.burst]"), &["fleet (file ", "known are server, client, service, pool, provider"]),
         (start().file("[service.x]\nclient = []"), &["[service.x] client", "did you mean clients?"]),
         (start().file("[service.\"X y\"]"), &["[service.X y] = X y", "rename it"]),
         (start().file("[service.x]\nclients = [\"https://h\"]"), &["[service.x] clients = https://h", "http://10."]),
@@ -376,6 +378,9 @@ fn report_shows_values_and_origins_as_a_table() {
             "server.download_contract       seed                       default",
             "server.policies                not set                    default",
             "server.cluster_key_file        not set                    default",
+            "server.public_url              not set                    default",
+            "server.join_listen             127.0.0.1:0                default",
+            "server.client_binary           not set                    default",
             "server.allow_anonymous         false                      default",
             "server.reserve_after_seconds   600                        default",
             "server.lost_after_seconds      300                        default",

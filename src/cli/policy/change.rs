@@ -8,9 +8,10 @@ use reqwest::header::IF_MATCH;
 use serde_json::{Value, json};
 
 use super::answers::Outcome;
-use super::chosen::{Which, asker};
+use super::chosen::Which;
 use super::trial::{Rehearse, print_rehearsal};
 use crate::cli::api::{Answer, Api};
+use crate::cli::remote::asker;
 use crate::cli::remote::{self, ServerAddress};
 
 const ACTIVATE_EXAMPLES: &str = "\

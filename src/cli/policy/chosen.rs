@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::answers::{Policies, Policy, short};
 use crate::cli::api::{Answer, Api};
+use crate::cli::remote::asker;
 
 const LIST: &str = "api/v1/policies";
 /// As short as the beginning of a digest may be.
@@ -97,12 +98,6 @@ fn put(settings: &mut Map<String, Value>, name: &str, value: &str) {
         return put(inner, rest, value);
     }
     settings.insert(name.to_owned(), read.unwrap_or_else(|| value.into()));
-}
-
-/// Who asks, for the server's log.
-pub(super) fn asker() -> String {
-    let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    name.ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "command line".to_owned())
 }
 
 /// All policies of the server with their JSON, and the generation in force.

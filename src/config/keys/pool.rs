@@ -1,7 +1,7 @@
 //! The keys of `[pool.NAME]`, of the tables in its `instance_types`, and of `[provider.ec2]`.
 
 pub const SERVICES: &str = "services";
-/// `ec2` or `process`.
+/// Who makes its instances: `ec2` or `process`.
 pub const PROVIDER: &str = "provider";
 /// Jobs of one slot at once on an instance; a type may say otherwise.
 pub const SLOTS: &str = "slots";
@@ -63,8 +63,7 @@ pub const IN_FILE: [&str; 23] = [
     TEMPLATE,
 ];
 /// Those that only a provider of machines has a use for.
-pub const OF_EC2: [&str; 10] =
-    [TYPES, ZONES, SUBNETS, LIFECYCLE, IMAGE, SECURITY_GROUPS, KEY_NAME, PROFILE, TEMPLATE, SETUP];
+pub const OF_EC2: [&str; 9] = [ZONES, SUBNETS, LIFECYCLE, IMAGE, SECURITY_GROUPS, KEY_NAME, PROFILE, TEMPLATE, SETUP];
 
 /// Of one type.
 pub mod of_type {

@@ -10,7 +10,7 @@ use poem_openapi::OpenApi;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::payload::Json;
 use store::UnixMillis;
-use store::instances::{InstanceFilter, PoolOrder};
+use store::instances::{InStates, InstanceFilter, PoolOrder};
 use time::OffsetDateTime;
 
 use super::Tag;
@@ -89,15 +89,18 @@ impl ScalingApi {
         &self,
         /// Only instances of this pool.
         pool: Query<Option<String>>,
+        /// Only instances in this state; `live` is any but `gone`.
+        state: Query<Option<String>>,
         /// At most so many, 1 to 1,000; 100 unless told.
         limit: Query<Option<u32>>,
         /// The `next` of the page before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<InstancesDto>, ListProblem> {
         let pool = pool.0.map(|text| parsed::<PoolName>("pool", &text)).transpose()?;
+        let states = state.0.map(states).transpose()?;
         let before = cursor.0.map(|text| parsed::<i64>("cursor", &text).map(InstanceId)).transpose()?;
         let limit = page(limit.0)?;
-        let filter = InstanceFilter { pool, before };
+        let filter = InstanceFilter { pool, states, before };
         let mut found = scaling::instances(&self.parts, &filter, limit + 1).await.map_err(Problem::from)?;
         let more = found.len() > limit as usize;
         found.truncate(limit as usize);
@@ -178,13 +181,14 @@ impl ScalingApi {
         Ok(Json(CostsDto::new(costs, since)))
     }
 
-    /// A client takes no new work, also one of the configuration; with a deadline the instance that it is on ends then.
+    /// A client takes no new work, also one of the configuration, over restarts too; with a deadline the instance that it is
+    /// on ends then, whatever it has.
     #[oai(path = "/clients/drain", method = "post", operation_id = "drain_client")]
     async fn drain_client(
         &self,
         /// As `clients` has it.
         name: Query<String>,
-        /// From now, for a client on an instance.
+        /// From now, only for a client on an instance; without one nothing busy is ever ended.
         deadline_seconds: Query<Option<u64>>,
         /// Who says so, for people.
         by: Query<Option<String>>,
@@ -247,6 +251,7 @@ fn refused(error: OrderError, what: &str) -> Problem {
         }
         OrderError::Protected => conflict("protected", "lift it by `job-orchestrator instances unprotect`"),
         OrderError::Goes => conflict("goes", "another one comes when jobs want it"),
+        OrderError::NoDeadline => conflict("no-deadline", "leave the deadline out, and terminate what must not go on"),
     }
 }
 
@@ -265,6 +270,17 @@ fn drain(by: Option<String>, deadline_seconds: Option<u64>) -> Result<Drain, Pro
         return Err(Problem::bad_parameter("deadline_seconds", &seconds.to_string(), "give at most a year"));
     }
     Ok(Drain { by, within: deadline_seconds.map(Duration::from_secs) })
+}
+
+fn states(state: String) -> Result<InStates, Problem> {
+    match state.as_str() {
+        "live" => Ok(InStates::Live),
+        "requested" | "booting" | "ready" | "draining" | "terminating" | "gone" => Ok(InStates::Only(state)),
+        _ => {
+            let remedy = "give requested, booting, ready, draining, terminating, gone, or live for all but gone";
+            Err(Problem::bad_parameter("state", &state, remedy))
+        }
+    }
 }
 
 fn page(limit: Option<u32>) -> Result<u32, Problem> {

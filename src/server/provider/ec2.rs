@@ -11,7 +11,7 @@ use provider_ec2::{
 use serde::{Deserialize, Serialize};
 
 use super::{Order, ProviderError, refused};
-use crate::config::pool_settings::{Ec2Account, Ec2Pool};
+use crate::config::pool_settings::{ANYWHERE, Ec2Account, Ec2Pool};
 use crate::runtime::chain;
 
 /// One account in one region.
@@ -59,7 +59,8 @@ pub(super) fn prepare(pool: &Ec2Pool, tag: &Tag, launch: &Launch, boot: Vec<u8>)
     Ok(kept)
 }
 
-fn request(order: &Order) -> Result<LaunchRequest, ProviderError> {
+/// The call that a row stands for.
+pub(super) fn request(order: &Order) -> Result<LaunchRequest, ProviderError> {
     let parameters: Parameters = serde_json::from_slice(&order.parameters)?;
     let Order { tag, launch, .. } = order;
     let template = parameters.template.and_then(|template| {
@@ -92,9 +93,6 @@ fn request(order: &Order) -> Result<LaunchRequest, ProviderError> {
         },
     })
 }
-
-/// The name of a place where AWS chooses.
-pub const ANYWHERE: &str = "any";
 
 impl Ec2Provider {
     /// Gets ready; nothing is sent before the first call.

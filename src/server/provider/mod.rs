@@ -4,6 +4,7 @@
 //! told what to launch and says which event that is. What a call has to repeat byte for byte was made by
 //! [`Providers::prepare`] and is kept with the row.
 
+pub mod check;
 mod ec2;
 mod process;
 

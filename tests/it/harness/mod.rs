@@ -8,6 +8,8 @@ pub mod document;
 pub mod fake;
 mod http;
 mod init;
+#[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
+pub mod moto;
 mod mount;
 pub mod policies;
 pub mod predecessor;

@@ -59,7 +59,8 @@ struct Room {
 }
 
 /// From top to bottom: cli, mode > config > server | client > protocol, files > runtime, telemetry.
-/// `config::settings` is the exception: it is the words in which server and client are told what to do.
+/// `config::settings` and `config::pool_settings` are the exception: they are the words in which server and client are told
+/// what to do.
 const ROOMS: &[Room] = &[
     Room { room: "config", never: &["cli", "mode", "server", "client"] },
     Room { room: "server", never: &["cli", "mode", "client", "config"] },
@@ -81,7 +82,7 @@ const ROOMS: &[Room] = &[
 const STRANGERS: &str = "server::loops";
 
 /// What any room may name although it is above.
-const SHARED: &[&str] = &["config::settings"];
+const SHARED: &[&str] = &["config::settings", "config::pool_settings"];
 
 /// Names outside their only homes, and in domain what it must not know.
 pub fn heavy(source: &Source, findings: &mut Vec<Finding>) {

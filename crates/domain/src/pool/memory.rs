@@ -143,6 +143,17 @@ impl Memory {
         self.throttled.map(|(_, until)| until).filter(|until| now < *until)
     }
 
+    /// What is not to be had now: each with until when that is believed.
+    pub fn absent(&self, now: Moment) -> impl Iterator<Item = (&TypeName, &Place, Lifecycle, Moment)> {
+        let absent = self.absent.iter().filter(move |(_, until)| now < **until);
+        absent.map(|((of_type, place, lifecycle), until)| (of_type, place, *lifecycle, *until))
+    }
+
+    /// Types with what they came up for in vain, often enough that they are not launched for it.
+    pub fn in_vain(&self) -> impl Iterator<Item = (&TypeName, &Wanted)> {
+        self.in_vain.iter().filter(|(_, times)| **times >= IN_VAIN).map(|((of_type, wanted), _)| (of_type, wanted))
+    }
+
     /// The last refusal, if nothing was launched since.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {

@@ -43,6 +43,15 @@ fn next_is_another_type_then_another_place_then_on_demand_then_nothing() {
         "big b on-demand",
     ];
     assert_eq!(asked, expected);
+    let absent = |now| {
+        let told = memory.absent(now).map(|(of_type, place, lifecycle, until)| {
+            assert_eq!(until, Moment(NOW.0 + 300 * SECOND));
+            format!("{of_type} {place} {lifecycle}")
+        });
+        told.collect::<BTreeSet<String>>()
+    };
+    assert_eq!(absent(NOW), expected.map(str::to_owned).into());
+    assert!(absent(Moment(NOW.0 + 300 * SECOND)).is_empty(), "forgotten");
     assert!(choices(&memory, &settings, Moment(NOW.0 + 300 * SECOND - 1)).is_empty());
     assert_eq!(choices(&memory, &settings, Moment(NOW.0 + 300 * SECOND)).len(), 2, "forgotten");
 }
@@ -110,6 +119,7 @@ fn twice_idle_while_its_jobs_wait_is_in_vain() {
     assert!(!memory.is_in_vain(of_type, &gpu), "not in a row");
     memory.left_behind(&launch, &left);
     assert!(memory.is_in_vain(of_type, &gpu) && !memory.is_in_vain(of_type, &plain));
+    assert_eq!(memory.in_vain().collect::<Vec<_>>(), [(of_type, &gpu)]);
     assert!(!memory.is_in_vain(&"small".parse().unwrap(), &gpu), "another type");
     memory.resume();
     assert!(!memory.is_in_vain(of_type, &gpu), "an operator wants it tried again");

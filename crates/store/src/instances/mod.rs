@@ -25,7 +25,7 @@ use domain::{ClientName, ClientRecord, ClientState};
 pub use commands::{Happened, InstanceApplied, LaunchRefusal, NewInstance, Registered, Registration, Round, RoundDone};
 pub use decision::{CappedBy, Decision, Deed, Judgement, Numbers, ToldDecision};
 pub use order::{ClientOrder, DrainOrder, Ordered, PoolOrder};
-pub use read::InstanceFilter;
+pub use read::{InStates, InstanceFilter};
 pub use work::Stay;
 
 pub(crate) use order::{ClientOrderCall, PoolOrderCall, ProtectOrder};

@@ -9,10 +9,20 @@ use crate::Store;
 use crate::clock::UnixMillis;
 use crate::error::{Cause, StoreError};
 
+/// Which instances a list shows, by their states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InStates {
+    /// All but those that are gone.
+    Live,
+    /// The stable word of a state.
+    Only(String),
+}
+
 /// Which instances a list shows: all that pass every filter that is set.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceFilter {
     pub pool: Option<PoolName>,
+    pub states: Option<InStates>,
     /// Only instances with smaller numbers: the last one of the page before.
     pub before: Option<InstanceId>,
 }
@@ -29,6 +39,12 @@ impl Store {
         if let Some(pool) = &filter.pool {
             query.push(" AND instances.pool = ").push_bind(pool.to_string());
         }
+        match &filter.states {
+            // Word for word the condition of the index `instances_live`.
+            Some(InStates::Live) => query.push(" AND status <> 'gone'"),
+            Some(InStates::Only(state)) => query.push(" AND status = ").push_bind(state.clone()),
+            None => &mut query,
+        };
         query.push(" ORDER BY instances.id DESC LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(&self.readers).await;
         let rows = rows.map_err(Cause::from).and_then(|rows| rows.iter().map(read).collect());

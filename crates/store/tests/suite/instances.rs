@@ -2,7 +2,7 @@
 
 use domain::pool::instance::{Call, DrainReason, RefusalKind, Unanswered};
 use domain::pool::{Event, InstanceId, InstanceState, PoolBreaker};
-use store::instances::{InstanceApplied, InstanceFilter, LaunchRefusal, Registered, Registration, Round};
+use store::instances::{InStates, InstanceApplied, InstanceFilter, LaunchRefusal, Registered, Registration, Round};
 use store::{Cause, UnixMillis};
 
 use crate::fleet::{drain, is_ready, made, new_instance, pool, refused, registration, settings, yes};
@@ -147,9 +147,14 @@ async fn lists_of_instances_are_newest_first_and_go_on_where_they_stopped() {
         rows.iter().map(store::instances::InstanceRow::id).collect::<Vec<_>>()
     };
     assert_eq!(list(InstanceFilter::default(), 2).await, [ids[3], ids[2]]);
-    let next = InstanceFilter { pool: Some(pool()), before: Some(ids[2]) };
+    let next = InstanceFilter { pool: Some(pool()), before: Some(ids[2]), ..InstanceFilter::default() };
     assert_eq!(list(next, 9).await, [ids[1], ids[0]], "what is gone too");
-    assert_eq!(list(InstanceFilter { pool: Some("other".parse().unwrap()), before: None }, 9).await, []);
+    let other = InstanceFilter { pool: Some("other".parse().unwrap()), ..InstanceFilter::default() };
+    assert_eq!(list(other, 9).await, []);
+    let of = |states| InstanceFilter { states: Some(states), ..InstanceFilter::default() };
+    assert_eq!(list(of(InStates::Live), 9).await, [ids[3], ids[2], ids[0]]);
+    assert_eq!(list(of(InStates::Only("gone".to_owned())), 9).await, [ids[1]]);
+    assert_eq!(list(of(InStates::Only("ready".to_owned())), 9).await, []);
 }
 
 #[tokio::test]

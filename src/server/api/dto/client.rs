@@ -20,7 +20,7 @@ pub struct ClientDto {
     /// `joining`, `ready`, `suspect`, `quarantined` or `draining`. Only a ready one is given work.
     pub state: String,
     /// Why it is in that state, in a few stable words: `not-heard-of`, `silent`, `refused: CODE`, `backing-off: CODE`,
-    /// `removed`, its own word such as `disk-full`, or the cause of its quarantine (`faults`, `quick-failures`,
+    /// `removed`, `operator: WHO` drains it, why its instance goes, its own word such as `disk-full`, or the cause of its quarantine (`faults`, `quick-failures`,
     /// `before-restart`) and where its trial stands. Missing while it takes any work.
     #[oai(skip_serializing_if_is_none)]
     pub reason: Option<String>,

@@ -66,9 +66,14 @@ pub struct OutcomeDto {
 #[derive(Debug, Object)]
 #[oai(rename = "Reason")]
 pub struct ReasonDto {
-    /// A stable word, such as `user-limit` or `no-free-slot`.
+    /// A stable word. `user-limit`, `service-limit`: as many of its jobs run as may; `no-free-slot`, `reserved-for`:
+    /// clients that fit are taken; `client-starting`, `client-quarantined`, `client-draining`: they take no work now;
+    /// `no-matching-client`, `no-client-configured`, `service-removed`: there is none; `instance-booting`: one that fits is
+    /// on its way; `cloud-refused`: the provider does not launch one; `launched-but-does-not-fit`: those that came up do
+    /// not take such jobs; `pool-paused`, `cost-cap`: its pool launches nothing; `retry-backoff`: it rests after it was
+    /// lost; `policy-held`: a policy says so. There may be more.
     pub code: String,
-    /// The same for a person, with its numbers.
+    /// The same for a person, with its numbers, such as the pool, the provider's code, and for how long.
     pub text: String,
 }
 

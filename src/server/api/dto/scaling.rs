@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::pool::{InstanceState, Moment, Money};
+use domain::pool::memory::Wanted;
+use domain::pool::{InstanceState, Lifecycle, Moment, Money, Place, TypeName};
 use poem_openapi::Object;
 use store::UnixMillis;
 use store::instances::{Decision, Deed};
@@ -22,6 +23,8 @@ pub struct PoolDto {
     pub provider: String,
     /// Instances at most, in whatever state but gone.
     pub max: u32,
+    /// Instances that are there or asked for: all that are not gone.
+    pub live: u32,
     pub requested: u32,
     pub booting: u32,
     pub ready: u32,
@@ -35,18 +38,54 @@ pub struct PoolDto {
     pub max_cost_per_hour: Option<f64>,
     #[oai(skip_serializing_if_is_none)]
     pub max_cost_per_month: Option<f64>,
-    /// Why nothing is launched: `failed-boots`, `refused-launches` or `operator`. Missing while launches go on.
+    /// Why nothing is launched: `failed-boots` (several instances in a row did not come up), `refusals` (the provider
+    /// refused several launches in a row), `denied` (it does not let the server launch anything) or `operator`. Missing
+    /// while launches go on.
     #[oai(skip_serializing_if_is_none)]
     pub paused: Option<String>,
+    /// When the pause began.
+    #[oai(skip_serializing_if_is_none)]
+    pub paused_since: Option<OffsetDateTime>,
     /// When one launch is tried again; missing where only an operator ends the pause.
     #[oai(skip_serializing_if_is_none)]
     pub paused_until: Option<OffsetDateTime>,
     /// The provider's own code for what it refused last.
     #[oai(skip_serializing_if_is_none)]
     pub refused: Option<String>,
+    /// What the provider had none of when it was asked, and is not asked for again for a while.
+    pub not_to_be_had: Vec<AbsentDto>,
+    /// Types that came up for jobs and did not take them, and are not launched for such jobs again.
+    pub launched_in_vain: Vec<InVainDto>,
     /// What the scaling policy decided last that did something or said something new.
     #[oai(skip_serializing_if_is_none)]
     pub last_decision: Option<ScalingDecisionDto>,
+}
+
+/// What is not to be had for a while.
+#[derive(Debug, Object)]
+#[oai(rename = "NotToBeHad")]
+pub struct AbsentDto {
+    #[oai(rename = "type")]
+    pub of_type: String,
+    pub place: String,
+    /// `spot` or `on-demand`.
+    pub lifecycle: String,
+    /// When it is asked for again.
+    pub until: OffsetDateTime,
+}
+
+/// A type that does not take some jobs, whatever it was expected to offer.
+#[derive(Debug, Object)]
+#[oai(rename = "LaunchedInVain")]
+pub struct InVainDto {
+    #[oai(rename = "type")]
+    pub of_type: String,
+    /// The jobs' service.
+    pub service: String,
+    /// The slots that each of them takes.
+    pub slots: u32,
+    /// The tests of labels that they make.
+    pub requires: String,
 }
 
 /// All configured pools.
@@ -201,6 +240,7 @@ impl PoolDto {
             services: settings.services.iter().map(ToString::to_string).collect(),
             provider: pool.provider.to_string(),
             max: settings.max,
+            live: pool.states.values().sum(),
             requested: count("requested"),
             booting: count("booting"),
             ready: count("ready"),
@@ -211,9 +251,30 @@ impl PoolDto {
             max_cost_per_hour: settings.max_cost_per_hour.map(Money::units),
             max_cost_per_month: settings.max_cost_per_month.map(Money::units),
             paused: pool.pause.map(|pause| pause.cause.as_str().to_owned()),
+            paused_since: pool.pause.map(|pause| at(pause.since)),
             paused_until: pool.pause.and_then(|pause| pause.until).map(at),
             refused: pool.refusal,
+            not_to_be_had: pool.absent.into_iter().map(AbsentDto::new).collect(),
+            launched_in_vain: pool.in_vain.into_iter().map(InVainDto::new).collect(),
             last_decision: pool.last_decision.map(ScalingDecisionDto::new),
+        }
+    }
+}
+
+impl AbsentDto {
+    fn new((of_type, place, lifecycle, until): (TypeName, Place, Lifecycle, Moment)) -> Self {
+        let (of_type, place, lifecycle) = (of_type.to_string(), place.to_string(), lifecycle.to_string());
+        Self { of_type, place, lifecycle, until: at(until) }
+    }
+}
+
+impl InVainDto {
+    fn new((of_type, (service, shape)): (TypeName, Wanted)) -> Self {
+        Self {
+            of_type: of_type.to_string(),
+            service: service.to_string(),
+            slots: shape.slots.get(),
+            requires: shape.requires.to_string(),
         }
     }
 }

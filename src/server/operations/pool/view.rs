@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use domain::pool::InstanceState;
 use domain::{ClientName, ClientRecord, ClientState};
 use store::UnixMillis;
+use store::instances::Pools;
 
 use super::Pool;
 
@@ -53,14 +55,37 @@ pub struct ClientInfo {
     pub standing: ClientStanding,
 }
 
+/// As the assigning transaction has it: one of which nothing bad is believed drains if an operator says so, or its
+/// instance goes.
+fn draining(standing: ClientStanding, client: &ClientName, pools: &Pools) -> ClientStanding {
+    if standing.state != ClientState::Ready {
+        return standing;
+    }
+    if let Some(order) = pools.order(client) {
+        let reason = Some(format!("operator: {}", order.by));
+        return ClientStanding { state: ClientState::Draining, reason, since: order.since, ..standing };
+    }
+    match pools.instance_of(client).map(|row| &row.instance.state) {
+        None | Some(InstanceState::Ready { .. }) => standing,
+        Some(InstanceState::Draining { why, .. }) => {
+            ClientStanding { state: ClientState::Draining, reason: Some(why.to_string()), ..standing }
+        }
+        Some(leaves) => {
+            let reason = Some(format!("its instance is {}", leaves.as_str()));
+            ClientStanding { state: ClientState::Draining, reason, ..standing }
+        }
+    }
+}
+
 impl Pool {
     /// All clients that are configured or still have something active, in the order of their names.
     #[must_use]
     pub fn clients(&self) -> Vec<ClientInfo> {
         let views = self.around.store.clients().into_iter();
+        let pools = self.around.store.pools();
         views
             .filter_map(|view| {
-                let standing = self.member(&view.record.name)?.standing();
+                let standing = draining(self.member(&view.record.name)?.standing(), &view.record.name, &pools);
                 let (used, running) = (view.used, view.running);
                 (standing.state != ClientState::Gone).then_some(ClientInfo {
                     record: view.record,

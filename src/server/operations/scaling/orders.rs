@@ -24,6 +24,9 @@ pub enum OrderError {
     Protected,
     #[error("the instance goes for a reason that cannot be taken back")]
     Goes,
+    /// The server ends instances only.
+    #[error("the client is on no instance of a pool, so nothing can end it at a deadline")]
+    NoDeadline,
 }
 
 /// Why an order about a pool is not followed.
@@ -40,6 +43,12 @@ pub enum PoolError {
 /// # Errors
 /// See [`OrderError`].
 pub async fn order_client(parts: &Parts, client: ClientName, drain: Option<Drain>) -> Result<(), OrderError> {
+    let is_on_instance = parts.store.pools().instance_of(&client).is_some();
+    if !is_on_instance && drain.as_ref().is_some_and(|drain| drain.within.is_some()) {
+        // An unknown client is told as unknown.
+        let is_known = parts.pool.client(&client).is_some();
+        return Err(if is_known { OrderError::NoDeadline } else { OrderError::NoClient });
+    }
     let order = match drain {
         Some(Drain { by, within }) => ClientOrder::Drain { by, deadline: within.map(|within| deadline(parts, within)) },
         None => ClientOrder::Undrain,

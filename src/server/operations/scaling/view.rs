@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use domain::pool::breaker::Pause;
-use domain::pool::{InstanceId, InstanceState, Moment, Money, PoolName, PoolSettings, ProviderName, cost};
+use domain::pool::memory::Wanted;
+use domain::pool::{
+    InstanceId, InstanceState, Lifecycle, Moment, Money, Place, PoolName, PoolSettings, ProviderName, TypeName, cost,
+};
 use store::instances::{Decision, InstanceFilter, InstanceRow};
 use store::{StoreError, UnixMillis};
 
@@ -37,6 +40,10 @@ pub struct PoolInfo {
     pub pause: Option<Pause>,
     /// What the provider refused last, as long as it may still.
     pub refusal: Option<String>,
+    /// What is not to be had now, and until when that is believed.
+    pub absent: Vec<(TypeName, Place, Lifecycle, Moment)>,
+    /// Types that are not launched any more for what they came up for in vain.
+    pub in_vain: Vec<(TypeName, Wanted)>,
     pub last_decision: Option<Decision>,
 }
 
@@ -58,6 +65,10 @@ pub async fn pools(parts: &Parts) -> Result<Vec<PoolInfo>, StoreError> {
             *states.entry(instance.state.as_str()).or_default() += 1;
         }
         let learnt = parts.store.pools().learnt(name);
+        let absent = learnt.memory.absent(now.moment());
+        let absent =
+            absent.map(|(of_type, place, lifecycle, until)| (of_type.clone(), place.clone(), lifecycle, until));
+        let in_vain = learnt.memory.in_vain().map(|(of_type, wanted)| (of_type.clone(), wanted.clone()));
         pools.push(PoolInfo {
             provider: provider::name_of(&pool.provider),
             states,
@@ -65,6 +76,8 @@ pub async fn pools(parts: &Parts) -> Result<Vec<PoolInfo>, StoreError> {
             spent_this_month: cost::spent(of_pool.iter().copied(), month.moment(), now.moment()),
             pause: learnt.breaker.pause(),
             refusal: learnt.memory.refusal().map(|refusal| refusal.code.clone()),
+            absent: absent.collect(),
+            in_vain: in_vain.collect(),
             last_decision: parts.store.scaling_decisions(Some(name), None, 1).await?.pop(),
             settings: pool.settings.clone(),
         });

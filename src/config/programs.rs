@@ -1,0 +1,73 @@
+//! The programs that instances of other architectures than the server's own are given.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use provider_ec2::Architecture;
+
+use super::mistakes::did_you_mean;
+use super::parse;
+use super::resolve::{Given, NOT_SET, Resolver};
+
+const KEY: &str = "client_binary";
+const KNOWN: [Architecture; 2] = [Architecture::X86_64, Architecture::Aarch64];
+
+/// Each was looked into: a program for the wrong processor would be noticed on the first instance only.
+pub(super) fn take(resolver: &mut Resolver<'_>) -> BTreeMap<Architecture, PathBuf> {
+    let Some(given) = resolver.given(KEY) else {
+        resolver.in_force(KEY, NOT_SET.into(), super::Origin::Default);
+        return BTreeMap::new();
+    };
+    let mut programs = BTreeMap::new();
+    for pair in given.text.split(',') {
+        let given = Given { text: pair.trim().to_owned(), ..given.clone() };
+        if let Some((architecture, path)) = program(resolver, &given) {
+            programs.insert(architecture, path);
+        }
+    }
+    resolver.in_force(KEY, given.text, given.origin);
+    programs
+}
+
+fn program(resolver: &mut Resolver<'_>, given: &Given) -> Option<(Architecture, PathBuf)> {
+    let Some((word, path)) = given.text.split_once('=') else {
+        resolver.wrong(given, "no file is given", "give ARCH=FILE, such as aarch64=/opt/job-orchestrator-aarch64");
+        return None;
+    };
+    let Some(architecture) = KNOWN.into_iter().find(|known| known.to_string() == word) else {
+        let known = KNOWN.map(|known| known.to_string());
+        let remedy = did_you_mean(word, known.iter().map(String::as_str));
+        resolver.wrong(given, format!("no program is built for {word}"), remedy);
+        return None;
+    };
+    let path = resolver.parse(&Given { text: path.to_owned(), ..given.clone() }, parse::path)?;
+    match built_for(&path) {
+        Ok(Some(found)) if found == architecture => return Some((architecture, path)),
+        Ok(Some(found)) => resolver.wrong(
+            given,
+            format!("the file is a program for {found}"),
+            format!("give one that is built for {architecture}"),
+        ),
+        Ok(None) => resolver.wrong(given, "the file is no program for Linux", "give one that is (ELF, 64 bits)"),
+        Err(error) => {
+            resolver.wrong(given, format!("the file cannot be read: {error}"), "give the path of a readable file");
+        }
+    }
+    None
+}
+
+/// What a program is for, by the head of its file (elf(5)); `None` where it is none.
+fn built_for(path: &Path) -> io::Result<Option<Architecture>> {
+    // Magic number, 64 bits, least significant byte first.
+    const ELF: [u8; 6] = [0x7f, b'E', b'L', b'F', 2, 1];
+    let mut head = Vec::new();
+    File::open(path)?.take(20).read_to_end(&mut head)?;
+    let is_elf = head.len() == 20 && head.starts_with(&ELF);
+    Ok(is_elf.then(|| match u16::from_le_bytes([head[18], head[19]]) {
+        62 => Architecture::X86_64,
+        183 => Architecture::Aarch64,
+        other => Architecture::Other(format!("another processor (ELF machine {other})")),
+    }))
+}

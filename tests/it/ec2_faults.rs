@@ -54,12 +54,12 @@ async fn what_is_not_to_be_had_is_asked_for_as_another_type_and_then_elsewhere()
     let calls = cloud.aws.calls(LAUNCH);
     let asked: Vec<_> =
         calls.iter().map(|call| (field(call, "InstanceType"), field(call, "Placement.AvailabilityZone"))).collect();
-    let expected =
-        [("c7i.large", "eu-west-1a"), ("c6i.large", "eu-west-1a"), ("c7i.large", "eu-west-1b")];
+    let expected = [("c7i.large", "eu-west-1a"), ("c6i.large", "eu-west-1a"), ("c7i.large", "eu-west-1b")];
     assert_eq!(asked, expected);
     cloud.nothing_is_left().await;
     let all = cloud.instances().await;
-    let refused = all.iter().filter(|one| one["why"].as_str().unwrap().contains("InsufficientInstanceCapacity")).count();
+    let refused =
+        all.iter().filter(|one| one["why"].as_str().unwrap().contains("InsufficientInstanceCapacity")).count();
     assert_eq!(refused, 2, "{all:#?}");
 }
 
@@ -166,9 +166,11 @@ async fn an_instance_that_boots_after_its_time_is_sent_home() {
         (END, ..=3) => Fault::LoseCall,
         _ => Fault::None,
     });
-    cloud.hypervisor.story(move |boot| {
-        if boot.number > 1 || is_given_up.is_flipped() { Power::On } else { Power::Off }
-    });
+    cloud.hypervisor.story(
+        move |boot| {
+            if boot.number > 1 || is_given_up.is_flipped() { Power::On } else { Power::Off }
+        },
+    );
     cloud.beacon.open("gate");
     let id = cloud.submit(1, "gate").await;
     cloud.instances_until("it is given up", |all| in_state(all, "terminating") == 1).await;
@@ -268,7 +270,10 @@ async fn a_registration_whose_answer_was_lost_is_repeated_and_is_the_same_client
     cloud.hypervisor.cut_line(&machine.id);
     cloud
         .server
-        .until("it registers again", async || if joined() == 2 { Ok(()) } else { Err(cloud.hypervisor.console(&machine.id)) })
+        .until(
+            "it registers again",
+            async || if joined() == 2 { Ok(()) } else { Err(cloud.hypervisor.console(&machine.id)) },
+        )
         .await;
     cloud.completed(id, "quiet").await;
     cloud.nothing_is_left().await;

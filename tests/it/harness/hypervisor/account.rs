@@ -8,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 
 const VERSION: &str = "2016-11-15";
 /// moto reads the region off it, and nothing else.
-const SCOPE: &str = "AWS4-HMAC-SHA256 Credential=moto/20260101/eu-west-1/ec2/aws4_request, SignedHeaders=host, Signature=0";
+const SCOPE: &str =
+    "AWS4-HMAC-SHA256 Credential=moto/20260101/eu-west-1/ec2/aws4_request, SignedHeaders=host, Signature=0";
 const POOL_TAG: &str = "<key>job-orchestrator:pool</key>";
 
 /// The account that moto is.

@@ -101,7 +101,8 @@ impl Machine {
     /// Processes of jobs that run on it.
     pub fn at_work(&self) -> Vec<String> {
         let Some(own) = self.init().and_then(|init| host_name_of(init.as_raw())) else { return Vec::new() };
-        let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let pids =
+            std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let is_of_a_job = |pid: &i32| {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(MARK.as_bytes()))

@@ -45,8 +45,6 @@ pub enum Power {
 pub struct Boot {
     /// Which machine of this test it is, from 1.
     pub number: usize,
-    /// moto's id of the instance.
-    pub id: String,
     /// What it boots with, which may be changed.
     pub user_data: String,
     /// Its connections to the server break here; it reaches nothing else of the host then.
@@ -62,7 +60,9 @@ pub enum Fate {
     /// It shut down by itself.
     ShutDown,
     /// moto said so. These processes of jobs ran on it.
-    Ended { at_work: Vec<String> },
+    Ended {
+        at_work: Vec<String>,
+    },
     Vanished,
 }
 
@@ -243,7 +243,7 @@ impl Shared {
     fn switch_on(&self, id: &str, slot: &mut Slot) {
         let Ok(user_data) = self.account.user_data(id) else { return };
         let user_data = String::from_utf8(user_data).unwrap();
-        let mut boot = Boot { number: slot.number, id: id.to_owned(), user_data, breakage: None };
+        let mut boot = Boot { number: slot.number, user_data, breakage: None };
         let story = Arc::clone(&self.story.lock().unwrap());
         if story(&mut boot) == Power::Off {
             return;

@@ -17,6 +17,10 @@ mod crash_server;
 mod disk;
 mod dispatch;
 mod durability;
+mod ec2;
+#[cfg(feature = "crash-points")]
+mod ec2_crash;
+mod ec2_faults;
 mod example;
 mod executors;
 mod exits;

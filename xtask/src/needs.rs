@@ -14,8 +14,10 @@ struct Need {
 const NEEDS: &[Need] = &[
     Need { program: "bash", debian: "bash" },
     Need { program: "awk", debian: "mawk" },
+    Need { program: "curl", debian: "curl" },
     Need { program: "faketime", debian: "faketime" },
     Need { program: "git", debian: "git" },
+    Need { program: "ip", debian: "iproute2" },
     Need { program: "python3", debian: "python3" },
     Need { program: "strace", debian: "strace" },
     Need { program: "unzip", debian: "unzip" },

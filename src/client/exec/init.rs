@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::fs::Mode;
 use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, wait};
 
 use super::files::Grounds;
@@ -19,6 +20,8 @@ use super::word::{Told, encode, end_of};
 use super::{Isolation, Namespaces, doors, files, namespaces, ownership, privileges, syscalls};
 use crate::protocol::{JobLimits, Network};
 
+/// For others to read, and to write for nobody else.
+const UMASK: u32 = 0o022;
 /// Half of the way to the first that is taken.
 const OOM_SCORE: &str = "500";
 /// Shared with other jobs where the box has no mounts of its own, and so nobody's.
@@ -49,6 +52,8 @@ pub(super) fn run(setup: &Setup<'_>, word: PipeWriter) -> i32 {
 
 fn live(setup: &Setup<'_>, word: PipeWriter) -> io::Result<()> {
     close_all_but(&word)?;
+    // Whatever the client was started with: a job gets through to what is its own, and scripts have what they expect.
+    rustix::process::umask(Mode::from_raw_mode(UMASK));
     // Where memory runs out the kernel takes jobs first, and neither the client nor a keeper.
     std::fs::write("/proc/self/oom_score_adj", OOM_SCORE)?;
     arrange(setup)?;

@@ -2,11 +2,15 @@
 //!
 //! Dropping a [`Bed`] ends what it started and fails the test if a process or a half-written file is left over.
 
+pub mod beacon;
 mod bed;
 pub mod caller;
+pub mod cloud;
 pub mod document;
+mod door;
 pub mod fake;
 mod http;
+pub mod hypervisor;
 mod init;
 #[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
 pub mod moto;
@@ -21,6 +25,12 @@ mod trace;
 mod wall_clock;
 #[path = "../../../crates/policy-host/tests/suite/written.rs"]
 pub mod written;
+// Of provider-ec2's own tests.
+#[expect(dead_code, reason = "those tests use more of it")]
+#[path = "../../../crates/provider-ec2/tests/suite/faulty_ec2.rs"]
+pub mod faulty_ec2;
+#[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
+pub mod moto;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};

@@ -69,6 +69,8 @@ impl Hand {
                 Ok(row) => {
                     tracing::info!(instance.id = %row.id(), pool = %row.instance.pool, of_type = %row.instance.launch.of_type, "launching");
                     CrashPoint::InstanceRequested.passed();
+                    // It lists more often while an answer is awaited, which may be lost.
+                    self.parts.wakes.reconcile(&row.provider).wake();
                     self.ask(row, parameters);
                 }
                 Err(refusal) => tracing::debug!(pool = %pool.settings.name, %refusal, "not launched"),

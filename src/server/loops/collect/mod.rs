@@ -96,6 +96,7 @@ impl Collect {
     /// The client did not answer: it gets no new work, and after a while its jobs are Unknown, then lost.
     async fn silent(&mut self, error: &RemoteError) -> Result<Duration, StoreError> {
         let (verdict, pause) = self.member.unanswered(error).await?;
+        self.ask_for_its_instance();
         let error = error.to_string();
         let (event, reason, touched): (Event, StepReason, fn(Status) -> bool) = match verdict {
             Verdict::Suspect => return Ok(pause),
@@ -114,6 +115,13 @@ impl Collect {
             self.parts.wakes.dispatch.wake();
         }
         Ok(pause)
+    }
+
+    /// Perhaps its machine has ended, which its provider knows long before patience with the client is over.
+    fn ask_for_its_instance(&self) {
+        if let Some(row) = self.parts.store.pools().instance_of(&self.member.name) {
+            self.parts.wakes.reconcile(&row.provider).wake();
+        }
     }
 
     /// Whether the client is no longer configured and nothing of it is active any more. Then it is gone.

@@ -36,9 +36,9 @@ impl Programs {
     /// # Errors
     /// One cannot be read.
     pub fn open(configured: &BTreeMap<Architecture, PathBuf>) -> Result<Self, ProgramsError> {
-        let own = (std::env::consts::ARCH.to_owned(), PathBuf::from(THIS_BINARY));
-        let others = configured.iter().map(|(architecture, path)| (architecture.to_string(), path.clone()));
-        let programs = [own].into_iter().chain(others).map(|(name, path)| {
+        let mut paths = BTreeMap::from([(std::env::consts::ARCH.to_owned(), PathBuf::from(THIS_BINARY))]);
+        paths.extend(configured.iter().map(|(architecture, path)| (architecture.to_string(), path.clone())));
+        let programs = paths.into_iter().map(|(name, path)| {
             let digest = digest(&path).map_err(|source| ProgramsError { path: path.clone(), source })?;
             Ok((name, Program { path, digest }))
         });

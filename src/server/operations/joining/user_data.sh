@@ -47,10 +47,11 @@ fetch() {
     chmod 755 "$home/bin/download" && mv "$home/bin/download" "$home/bin/job-orchestrator"
 }
 persist "fetching the program" fetch
-# Jobs of other users find their own files below.
-chmod 711 "$home"
+# Jobs of other users find their own files below; what only root reads is written.
+chmod 711 "$home" "$home/client"
+umask 022
 
-prepare() { (umask 022 && cd / && sh -c "$setup") < /dev/null; }
+prepare() { (cd / && sh -c "$setup") < /dev/null; }
 [ -z "$setup" ] || persist "the pool's setup" prepare
 
 # It ends well when its time here is over, and then so is this machine's.

@@ -12,8 +12,6 @@ pub mod fake;
 mod http;
 pub mod hypervisor;
 mod init;
-#[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
-pub mod moto;
 mod mount;
 pub mod policies;
 pub mod predecessor;

@@ -69,6 +69,7 @@ fn pool_that_would_work_is_told_to() {
         "pool burst",
         "type c7i.large",
         "x86_64, 2 processors, 4096 MiB; 2 slots",
+        "it runs on images with glibc 2.",
         "available, for x86_64",
         "launch c7i.large in eu-west-1a, spot",
         "launch c7i.large in eu-west-1a, on-demand",

@@ -29,8 +29,6 @@ pub mod written;
 #[expect(dead_code, reason = "those tests use more of it")]
 #[path = "../../../crates/provider-ec2/tests/suite/faulty_ec2.rs"]
 pub mod faulty_ec2;
-#[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
-pub mod moto;
 
 pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};

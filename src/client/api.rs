@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use domain::AssignmentId;
 use poem::http::{HeaderMap, StatusCode, header};
-use poem::listener::Acceptor;
+use poem::listener::{AcceptorExt, TcpAcceptor};
 use poem::web::{Data, Json, Query};
 use poem::{
     Body, Endpoint, EndpointExt, FromRequest, IntoResponse, Request, RequestBody, Response, Route, Server, get,
@@ -18,6 +18,7 @@ use poem::{
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 
 use super::{Client, Killed, Phase, ReceiveError, Results, ResultsError, ServerError};
@@ -29,22 +30,34 @@ use crate::protocol::{
     NO_SUCH_ASSIGNMENT, RESULTS_TOO_LARGE, Refusal, SERVER_HEADER, UNTRUSTED,
 };
 use crate::runtime::chain;
+use crate::tls;
 
 /// Of one read from a file.
 const CHUNK: usize = 256 * 1024;
 const ZIP: &str = "application/zip";
 
-/// Answers on `acceptor` until `stop` resolves; calls in flight then have `grace` to end.
+/// Where a client answers.
+pub enum Door {
+    Plain(TcpListener),
+    /// To its server alone, which knows it by its key.
+    Tls(tls::Listener),
+}
+
+/// Answers at `door` until `stop` resolves; calls in flight then have `grace` to end.
 ///
 /// # Errors
 /// The listener broke.
 pub async fn serve(
     client: Arc<Client>,
     key: Option<ClusterKey>,
-    acceptor: impl Acceptor + 'static,
+    door: Door,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) -> std::io::Result<()> {
+    let acceptor = match door {
+        Door::Plain(listener) => TcpAcceptor::from_tokio(listener)?.boxed(),
+        Door::Tls(listener) => listener.boxed(),
+    };
     let server = Server::new_with_acceptor(acceptor);
     server.run_with_graceful_shutdown(routes(client, key), stop, Some(grace)).await
 }

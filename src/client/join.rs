@@ -26,8 +26,6 @@ const READY_PATIENCE: Duration = Duration::from_secs(300);
 const LOOK: Duration = Duration::from_secs(5);
 /// From the notice to the end, as the same page says.
 const NOTICE_PERIOD: Duration = Duration::from_secs(120);
-/// The variable that says where the provider tells of the machine, instead of the invitation.
-pub const METADATA_VARIABLE: &str = "ORCHESTRATOR_IMDS_ENDPOINT";
 
 /// Where a client that joins stands.
 pub struct Joiner {
@@ -168,7 +166,7 @@ impl Joiner {
 
     /// Tells the server when the provider says that it takes the machine away. The provider ends it; nothing to do here.
     async fn is_taken_away(&self) -> String {
-        let told = std::env::var(METADATA_VARIABLE).ok().or_else(|| self.invitation.metadata.clone());
+        let told = self.client.settings.metadata.clone().or_else(|| self.invitation.metadata.clone());
         let Some(metadata) = told else { return std::future::pending().await };
         loop {
             if is_noticed(&metadata).await {

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use domain::AssignmentId;
 use tokio::sync::{Notify, watch};
 
-pub use api::serve;
+pub use api::{Door, serve};
 pub use attempts::Phase;
 pub use follow::{KillError, Killed};
 pub use journal::JournalError;

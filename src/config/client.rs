@@ -40,6 +40,7 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
     ClientSettings {
         listen: doors.listen,
         join,
+        metadata: resolver.take("metadata_url", |text| Ok(text.trim_end_matches('/').to_owned())),
         data_dir,
         // Not above Slots::MAX, which is a u32.
         slots: slots as u32,

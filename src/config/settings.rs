@@ -146,6 +146,8 @@ pub struct ClientSettings {
     pub listen: SocketAddr,
     /// The invitation that it joins a server by, in this file.
     pub join: Option<(PathBuf, Box<Invitation>)>,
+    /// Where the machine's provider tells of it, where that is not where the invitation says.
+    pub metadata: Option<String>,
     pub data_dir: PathBuf,
     /// Jobs of one slot that run at once.
     pub slots: u32,

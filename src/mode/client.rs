@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use poem::listener::TcpAcceptor;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::client::join::Joiner;
-use crate::client::{self, Client};
+use crate::client::{self, Client, Door};
 use crate::config::settings::ClientSettings;
 use crate::runtime::lock::DataDirLock;
 use crate::runtime::{Deadline, OnEnd, Tasks, Terminations};
@@ -82,14 +81,14 @@ pub async fn start(mut settings: ClientSettings) -> anyhow::Result<Running> {
     let stop = tasks.stop().clone().cancelled_owned();
     let over = match join {
         None => {
-            let acceptor = TcpAcceptor::from_tokio(listener)?;
-            tasks.spawn("http", OnEnd::Fatal, client::serve(Arc::clone(&client), key, acceptor, stop, shutdown));
+            let door = Door::Plain(listener);
+            tasks.spawn("http", OnEnd::Fatal, client::serve(Arc::clone(&client), key, door, stop, shutdown));
             None
         }
         Some((file, invitation)) => {
             let own = Key::open(&own_key).with_context(|| format!("the key of this client, {}", own_key.display()))?;
-            let acceptor = tls::Listener::new(listener, own.server()?, &tasks)?;
-            tasks.spawn("https", OnEnd::Fatal, client::serve(Arc::clone(&client), key, acceptor, stop, shutdown));
+            let door = Door::Tls(tls::Listener::new(listener, own.server()?, &tasks)?);
+            tasks.spawn("https", OnEnd::Fatal, client::serve(Arc::clone(&client), key, door, stop, shutdown));
             let joiner = Joiner::new(Arc::clone(&client), file, *invitation, own.pin(), address.port());
             let (sender, over) = oneshot::channel();
             let stop = tasks.stop().clone();

@@ -14,6 +14,8 @@ use crate::config::settings::ServerSettings;
 use crate::runtime::lock::DataDirLock;
 use crate::runtime::{Deadline, OnEnd, Tasks, Terminations, Wake};
 use crate::server::loops::autoscale::{Autoscale, Hand, Reconcile};
+use crate::server::loops::collect::Collect;
+use crate::server::loops::deliver::Deliver;
 use crate::server::loops::dispatch::Dispatch;
 use crate::server::loops::members::Members;
 use crate::server::loops::policy_account::PolicyAccount;
@@ -23,7 +25,7 @@ use crate::server::loops::sweep::Sweep;
 use crate::server::loops::trash::Trash;
 use crate::server::operations::joining::{Joining, Programs};
 use crate::server::operations::policy::{Journal, Library, Registry, RegistryParts};
-use crate::server::operations::pool::Pool;
+use crate::server::operations::pool::{Member, Pool};
 use crate::server::operations::storage::{self, InFlight, Probe};
 use crate::server::outlook::Outlook;
 use crate::server::parts::{Parts, Places};
@@ -173,7 +175,13 @@ fn unusable(error: StoreError) -> anyhow::Error {
 
 fn start_loops(parts: &Parts) {
     let (tasks, wakes) = (&parts.tasks, &parts.wakes);
-    tasks.run_loop(Members::new(parts.clone()), wakes.members.clone(), SWEEP);
+    let served = parts.clone();
+    let attend = move |member: &Arc<Member>| {
+        let (tasks, wakes) = (&served.tasks, &served.wakes);
+        tasks.run_loop(Deliver::new(served.clone(), member.clone()), wakes.deliver(&member.name), SWEEP);
+        tasks.run_loop(Collect::new(served.clone(), member.clone()), wakes.collect(&member.name), SWEEP);
+    };
+    tasks.run_loop(Members::new(parts.clone(), attend), wakes.members.clone(), SWEEP);
     tasks.run_loop(Dispatch::new(parts.clone()), wakes.dispatch.clone(), SWEEP);
     tasks.run_loop(PolicyAccount::new(parts.policies.clone()), parts.policies.journal.wake.clone(), SWEEP);
     if let Some(import) = PolicyImport::new(parts) {

@@ -195,7 +195,7 @@ async fn instance_that_an_operator_drains_ends_what_is_busy_only_after_the_deadl
     server.post(&format!("/api/v1/instances/{busy}/drain?deadline_seconds=1")).await;
     let job = server.ended(third).await;
     assert_eq!((job.status(), job.0["attempt"].as_u64()), ("Completed", Some(2)), "{:#}", job.0);
-    let left = processes_with("cmdline", |line| line.starts_with(b"sleep\01077\0"));
+    let left = processes_with("cmdline", |line| line.starts_with(b"sleep\x001077\x00"));
     assert!(left.is_empty(), "the first attempt runs on: {left:?}");
     nothing_is_left(&server).await;
 }

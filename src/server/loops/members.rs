@@ -1,24 +1,25 @@
-//! Who is spoken to: starts the two loops of each client, lets go of the clients that went with their instance, and reports
+//! Who is spoken to: has what serves a client started with it, lets go of the clients that went with their instance, and reports
 //! what they still had.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::Arc;
 
 use domain::{ClientName, Event, StepReason};
 use store::{Report, StoreError};
 
-use super::collect::Collect;
-use super::deliver::Deliver;
 use crate::runtime::{Loop, Next};
+use crate::server::operations::pool::Member;
 use crate::server::parts::Parts;
 
-/// The safety net below the wakes of a client's loops.
-const SWEEP: Duration = Duration::from_secs(30);
 const INSTANCE_GONE: &str = "its instance is gone";
+
+type Attend = Box<dyn Fn(&Arc<Member>) + Send + Sync>;
 
 /// The loop of those who are there.
 pub struct Members {
     parts: Parts,
+    /// Starts what serves a client.
+    attend: Attend,
     attended: HashSet<ClientName>,
 }
 
@@ -31,8 +32,8 @@ pub enum MembersError {
 
 impl Members {
     #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        Self { parts, attended: HashSet::new() }
+    pub fn new(parts: Parts, attend: impl Fn(&Arc<Member>) + Send + Sync + 'static) -> Self {
+        Self { parts, attend: Box::new(attend), attended: HashSet::new() }
     }
 
     /// No machine has it any more, and nobody else is going to say so.
@@ -49,17 +50,6 @@ impl Members {
         self.parts.store.apply_all(reports.collect()).await?;
         self.parts.wakes.dispatch.wake();
         Ok(())
-    }
-
-    fn attend(&mut self) {
-        let (tasks, wakes) = (&self.parts.tasks, &self.parts.wakes);
-        for member in self.parts.pool.members() {
-            if self.attended.insert(member.name.clone()) {
-                let name = &member.name;
-                tasks.run_loop(Deliver::new(self.parts.clone(), member.clone()), wakes.deliver(name), SWEEP);
-                tasks.run_loop(Collect::new(self.parts.clone(), member.clone()), wakes.collect(name), SWEEP);
-            }
-        }
     }
 }
 
@@ -81,7 +71,11 @@ impl Loop for Members {
         self.parts.pool.forget_departed();
         let members: HashSet<_> = self.parts.pool.members().iter().map(|member| member.name.clone()).collect();
         self.attended.retain(|name| members.contains(name));
-        self.attend();
+        for member in self.parts.pool.members() {
+            if self.attended.insert(member.name.clone()) {
+                (self.attend)(&member);
+            }
+        }
         Ok(Next::WhenWoken)
     }
 }

@@ -201,7 +201,7 @@ impl Checker<'_> {
         let tag = Tag { server: self.tag.clone(), pool: pool.settings.name.clone(), instance: InstanceId(0) };
         // Whatever an instance boots with, AWS does not look into it.
         let boot = pool.setup.clone().unwrap_or_default().into_bytes();
-        let parameters = ec2::prepare(ec2_pool, &tag, &launch, boot)?;
+        let parameters = ec2::prepare(ec2_pool, &tag, &launch, &boot)?;
         let request = ec2::request(&Order { tag, launch, parameters })?;
         Ok(self.ec2.dry_run(&request).await?)
     }

@@ -37,7 +37,7 @@ struct Template {
 }
 
 /// See [`super::Providers::prepare`].
-pub(super) fn prepare(pool: &Ec2Pool, tag: &Tag, launch: &Launch, boot: Vec<u8>) -> Result<Vec<u8>, ProviderError> {
+pub(super) fn prepare(pool: &Ec2Pool, tag: &Tag, launch: &Launch, boot: &[u8]) -> Result<Vec<u8>, ProviderError> {
     let template = pool.template.as_ref().map(|template| {
         let (id, name) = match &template.name {
             TemplateName::Id(id) => (Some(id.clone()), None),
@@ -51,7 +51,7 @@ pub(super) fn prepare(pool: &Ec2Pool, tag: &Tag, launch: &Launch, boot: Vec<u8>)
         key_name: pool.key_name.clone(),
         profile: pool.profile.clone(),
         template,
-        user_data: String::from_utf8_lossy(&boot).into_owned(),
+        user_data: String::from_utf8_lossy(boot).into_owned(),
     };
     let kept = serde_json::to_vec(&parameters)?;
     // What cannot be asked for is better known before there is a row.

@@ -94,7 +94,7 @@ impl Providers {
     pub fn prepare(pool: &Pool, tag: &Tag, launch: &Launch, boot: Vec<u8>) -> Result<Vec<u8>, ProviderError> {
         match &pool.provider {
             PoolProvider::Process => Ok(boot),
-            PoolProvider::Ec2(settings) => ec2::prepare(settings, tag, launch, boot),
+            PoolProvider::Ec2(settings) => ec2::prepare(settings, tag, launch, &boot),
         }
     }
 
@@ -165,8 +165,9 @@ pub fn name_of(provider: &PoolProvider) -> ProviderName {
     }
 }
 
-#[expect(clippy::expect_used, reason = "both are short words, which a test parses")]
+#[expect(clippy::expect_used, reason = "both are short words")]
 fn name(text: &str) -> ProviderName {
+    // Of 3 and of 7 lower-case letters; a name has 1 to 64 printable characters.
     text.parse().expect("a provider's name")
 }
 

@@ -19,8 +19,8 @@ const HEAVY: &[Heavy] = &[
     Heavy { name: "wit_component", homes: &["crates/policy-build/"], remedy: "ask crates/policy-build" },
     Heavy {
         name: "poem*",
-        homes: &["src/server/api/", "src/client/api.rs", "src/client/api/"],
-        remedy: "HTTP is spoken in server/api and client/api only; hand plain values over",
+        homes: &["src/server/api/", "src/server/join.rs", "src/client/api.rs", "src/client/api/", "src/tls/listen.rs"],
+        remedy: "HTTP is spoken in server/api, server/join and client/api only; hand plain values over",
     },
     Heavy {
         name: "std::env",

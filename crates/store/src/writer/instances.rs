@@ -185,7 +185,7 @@ impl Draft<'_> {
                 return Registered::Again(row);
             }
             let (client, version) = (Some(Registrant { url: url.clone(), ..first }), row.version + 1);
-            return Registered::Again(self.pools.put(InstanceRow { client, version, ..row.as_ref().clone() }));
+            return Registered::Again(self.pools.put(InstanceRow { version, client, ..row.as_ref().clone() }));
         }
         let offer = Offer { slots: record.slots, labels: record.labels.clone() };
         let event = Event::Registered { client: record.name.clone(), offer };

@@ -10,6 +10,7 @@ pub mod register;
 mod secrets;
 mod user_data;
 
+use std::fmt::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -117,4 +118,12 @@ impl Joining {
             }
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 /// This binary, also when the file it was started from was replaced meanwhile.
 const THIS_BINARY: &str = "/proc/self/exe";
 
+/// What this binary is for.
+const OWN: &str = if cfg!(target_arch = "aarch64") { "aarch64" } else { "x86_64" };
+
 /// A program, as it was at the start.
 #[derive(Debug)]
 pub struct Program {
@@ -36,7 +39,7 @@ impl Programs {
     /// # Errors
     /// One cannot be read.
     pub fn open(configured: &BTreeMap<Architecture, PathBuf>) -> Result<Self, ProgramsError> {
-        let mut paths = BTreeMap::from([(std::env::consts::ARCH.to_owned(), PathBuf::from(THIS_BINARY))]);
+        let mut paths = BTreeMap::from([(OWN.to_owned(), PathBuf::from(THIS_BINARY))]);
         paths.extend(configured.iter().map(|(architecture, path)| (architecture.to_string(), path.clone())));
         let programs = paths.into_iter().map(|(name, path)| {
             let digest = digest(&path).map_err(|source| ProgramsError { path: path.clone(), source })?;
@@ -66,5 +69,5 @@ fn digest(path: &std::path::Path) -> io::Result<String> {
             length => hash.update(&piece[..length]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(super::hex(&hash.finalize()))
 }

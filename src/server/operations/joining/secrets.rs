@@ -29,7 +29,7 @@ impl Secrets {
         let mut mac = self.0.clone();
         mac.update(purpose);
         mac.update(&instance.0.to_be_bytes());
-        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        super::hex(&mac.finalize().into_bytes())
     }
 
     /// What an instance shows to the server.

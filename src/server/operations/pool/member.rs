@@ -3,6 +3,8 @@
 //! Its row in the store is what dispatch sees. Whatever changes a belief goes through [`Member::change`], which writes
 //! the row when it differs and wakes who looks at it.
 
+mod standing;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use domain::{AssignmentId, ClientName, ClientRecord, ClientState, Labels, Servic
 use store::{Store, StoreError};
 
 use super::belief::{Belief, Enlisted};
-use super::view::{ClientKind, ClientStanding};
+use super::view::ClientKind;
 use super::{MeetError, Verdict};
 use crate::protocol::KILLED;
 use crate::runtime::{Wake, chain};
@@ -344,25 +346,6 @@ impl Member {
         };
         if first {
             tracing::warn!(client.id = %self.name, error = text, "a client misbehaves; more of this kind is only counted");
-        }
-    }
-
-    /// For people.
-    pub(super) fn standing(&self) -> ClientStanding {
-        let memory = self.memory();
-        ClientStanding {
-            kind: memory.kind,
-            // What awaits a trial is ready for dispatch, and in quarantine for people.
-            state: match memory.belief.state() {
-                ClientState::Ready if memory.belief.breaker.quarantine().is_some() => ClientState::Quarantined,
-                state => state,
-            },
-            reason: memory.belief.reason(),
-            since: self.around.store.now().minus(memory.since.elapsed()),
-            version: memory.version.clone(),
-            faults: memory.faults,
-            last_error: memory.last_error.clone(),
-            silent_for: memory.belief.contact.silent_for(Instant::now()),
         }
     }
 

@@ -36,6 +36,16 @@ pub struct Pool {
     members: RwLock<BTreeMap<ClientName, Arc<Member>>>,
 }
 
+/// A client that is not a member yet.
+struct Newcomer {
+    name: ClientName,
+    services: BTreeSet<ServiceName>,
+    address: Address,
+    /// Of one that does not tell.
+    slots: u32,
+    enlisted: Enlisted,
+}
+
 impl Pool {
     /// Registers the configured clients; those known from before keep their last labels and slots, and count as
     /// joining until they are heard, as do those on instances. Clients that are no longer configured drain if something
@@ -64,7 +74,9 @@ impl Pool {
             let (before, slots) = (known.remove(&client.name), assumed_slots(settings, client));
             let services = client.services.clone();
             let address = Address::Configured(client.clone());
-            pool.enlist(client.name.clone(), services, address, slots, Enlisted::Configured, before).await?;
+            let newcomer =
+                Newcomer { name: client.name.clone(), services, address, slots, enlisted: Enlisted::Configured };
+            pool.enlist(newcomer, before).await?;
         }
         // What is on an instance that is gone has nothing any more: see `loops::members`.
         let stranded: BTreeSet<_> = store.stranded().into_iter().map(|(client, _)| client).collect();
@@ -74,7 +86,8 @@ impl Pool {
             } else if !stranded.contains(&name) && !store.client_work(&name).active.is_empty() {
                 let client = by_its_name(name.clone(), before.services.clone());
                 let (services, address) = (before.services.clone(), Address::Configured(client));
-                pool.enlist(name, services, address, 0, Enlisted::Removed, Some(before)).await?;
+                let newcomer = Newcomer { name, services, address, slots: 0, enlisted: Enlisted::Removed };
+                pool.enlist(newcomer, Some(before)).await?;
             } else if before.state != ClientState::Gone {
                 store.put_client(ClientRecord { state: ClientState::Gone, ..before }).await?;
             }
@@ -96,20 +109,14 @@ impl Pool {
             return Ok(());
         }
         let services = record.services.clone();
-        self.enlist(name, services, address, 0, Enlisted::Configured, Some(record)).await?;
+        let newcomer = Newcomer { name, services, address, slots: 0, enlisted: Enlisted::Configured };
+        self.enlist(newcomer, Some(record)).await?;
         self.around.wakes.members.wake();
         Ok(())
     }
 
-    async fn enlist(
-        &self,
-        name: ClientName,
-        services: BTreeSet<ServiceName>,
-        address: Address,
-        assumed_slots: u32,
-        enlisted: Enlisted,
-        before: Option<ClientRecord>,
-    ) -> Result<(), StoreError> {
+    async fn enlist(&self, newcomer: Newcomer, before: Option<ClientRecord>) -> Result<(), StoreError> {
+        let Newcomer { name, services, address, slots: assumed_slots, enlisted } = newcomer;
         let around = &self.around;
         let breaker = match &before {
             Some(before) if before.state == ClientState::Quarantined => {

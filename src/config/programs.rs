@@ -1,8 +1,7 @@
 //! The programs that instances of other architectures than the server's own are given.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use provider_ec2::Architecture;
@@ -10,6 +9,7 @@ use provider_ec2::Architecture;
 use super::mistakes::did_you_mean;
 use super::parse;
 use super::resolve::{Given, NOT_SET, Resolver};
+use crate::files::elf;
 
 const KEY: &str = "client_binary";
 const KNOWN: [Architecture; 2] = [Architecture::X86_64, Architecture::Aarch64];
@@ -58,16 +58,11 @@ fn program(resolver: &mut Resolver<'_>, given: &Given) -> Option<(Architecture, 
     None
 }
 
-/// What a program is for, by the head of its file (elf(5)); `None` where it is none.
+/// What a program is for; `None` where it is none.
 fn built_for(path: &Path) -> io::Result<Option<Architecture>> {
-    // Magic number, 64 bits, least significant byte first.
-    const ELF: [u8; 6] = [0x7f, b'E', b'L', b'F', 2, 1];
-    let mut head = Vec::new();
-    File::open(path)?.take(20).read_to_end(&mut head)?;
-    let is_elf = head.len() == 20 && head.starts_with(&ELF);
-    Ok(is_elf.then(|| match u16::from_le_bytes([head[18], head[19]]) {
-        62 => Architecture::X86_64,
-        183 => Architecture::Aarch64,
+    Ok(elf::machine(path)?.map(|machine| match machine {
+        elf::X86_64 => Architecture::X86_64,
+        elf::AARCH64 => Architecture::Aarch64,
         other => Architecture::Other(format!("another processor (ELF machine {other})")),
     }))
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{Limits, ServiceName};
 use toml::Value;
 
-use super::keys::{Kind, pool};
 use super::keys::service::{
     CLIENTS, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK, ON_CONTACT_LOST,
     OPEN_FILES, PROCESSES, RUNS_PER_USER, TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
 };
+use super::keys::{Kind, pool};
 use super::mistakes::{Mistake, Origin, did_you_mean};
 use super::parse;
 use super::resolve::{Given, Resolver};

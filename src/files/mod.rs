@@ -7,6 +7,7 @@ pub mod copies;
 pub mod digest;
 pub mod disposition;
 pub mod durable;
+pub mod elf;
 pub mod names;
 pub mod payload;
 mod spool;

@@ -69,6 +69,7 @@ fn pool_that_would_work_is_told_to() {
         "pool burst",
         "type c7i.large",
         "x86_64, 2 processors, 4096 MiB; 2 slots",
+        "it runs on images with glibc 2.",
         "available, for x86_64",
         "launch c7i.large in eu-west-1a, spot",
         "launch c7i.large in eu-west-1a, on-demand",
@@ -86,7 +87,6 @@ fn what_would_not_work_is_named_with_a_remedy() {
     let findings = account.findings(&types("{ type = \"c99.huge\", price_per_hour = 1 }"), 1);
     let (verdict, text) = about(&findings, "type c99.huge");
     assert!(verdict == "bad" && text.contains("misconfigured") && text.contains("mend what is named"), "{text}");
-    assert_eq!(about(&findings, "launch c99.huge in any, on-demand").0, "bad");
 
     // Of this program there is one for this machine's processors only.
     let other = if cfg!(target_arch = "x86_64") { ("c7g.large", "aarch64") } else { ("c7i.large", "x86_64") };

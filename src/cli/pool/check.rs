@@ -1,6 +1,7 @@
 //! `pool check`: whether the configured pools would work, as far as AWS says beforehand.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
@@ -49,7 +50,7 @@ impl Check {
         let scaling = in_force.settings.scaling;
         let pools = chosen(&scaling, self.pool.as_ref())?;
         let findings = remote::block_on(async {
-            Ok(check::check(scaling.ec2.as_ref(), &pools, served(&scaling), self.server_id.clone()).await)
+            Ok(check::check(scaling.ec2.as_ref(), &pools, &served(&scaling), self.server_id.clone()).await)
         })?;
         for (pool, findings) in &findings {
             self.print(pool, findings);
@@ -91,13 +92,13 @@ fn chosen<'a>(scaling: &'a Scaling, only: Option<&PoolName>) -> anyhow::Result<V
     }
 }
 
-/// For which processors instances find a program on the server: its own machine's, which is taken to be this, and the
-/// configured ones.
-fn served(scaling: &Scaling) -> BTreeSet<Architecture> {
+/// The programs that instances find on the server: its own, which is taken to be this, and the configured ones.
+fn served(scaling: &Scaling) -> BTreeMap<Architecture, PathBuf> {
     let own = match std::env::consts::ARCH {
         "x86_64" => Architecture::X86_64,
         "aarch64" => Architecture::Aarch64,
         other => Architecture::Other(other.to_owned()),
     };
-    scaling.client_binaries.keys().cloned().chain([own]).collect()
+    let configured = scaling.client_binaries.iter().map(|(architecture, path)| (architecture.clone(), path.clone()));
+    [(own, PathBuf::from("/proc/self/exe"))].into_iter().chain(configured).collect()
 }

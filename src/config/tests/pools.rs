@@ -368,7 +368,7 @@ fn programs_for_instances_are_looked_into() {
     let file = |name: &str, machine: u8| {
         let mut head = vec![0x7f, b'E', b'L', b'F', 2, 1];
         head.resize(18, 0);
-        head.extend([machine, 0, 0, 0]);
+        head.extend([machine, 0]);
         written(dir.path(), name, &head)
     };
     let (arm, intel, text) = (file("arm", 183), file("intel", 62), written(dir.path(), "text", b"#!/bin/sh"));

@@ -256,7 +256,8 @@ fn refused(error: OrderError, what: &str) -> Problem {
 }
 
 fn missing(code: &str, field: &str, value: &str, remedy: &str) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, code, format!("there is no such {field}, or none any more"))
+    let what = if field == "id" { "instance" } else { field };
+    Problem::new(StatusCode::NOT_FOUND, code, format!("there is no such {what}, or none any more"))
         .field(field, value)
         .remedy(remedy)
 }

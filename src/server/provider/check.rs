@@ -2,14 +2,16 @@
 //!
 //! Nothing is launched or changed. AWS tries neither capacity nor quotas, so that a launch goes well is not promised.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 
 use domain::pool::{InstanceId, Launch, Lifecycle, Place, PoolName, ServerId, Tag, TypeSettings};
 use provider_ec2::{Architecture, CallError, Ec2, ImageState, MachineType, Patience, Settings};
 
 use super::{Order, ProviderError, ec2};
 use crate::config::pool_settings::{Ec2Account, Ec2Pool, Pool, PoolProvider};
+use crate::files::elf;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,19 +35,19 @@ pub enum Verdict {
 
 /// Asks about pools of one account.
 #[derive(Debug)]
-struct Checker {
+struct Checker<'a> {
     ec2: Ec2,
-    /// For which processors instances find a program on the server.
-    served: BTreeSet<Architecture>,
+    /// The programs that instances find on the server, by the processors they are for.
+    served: &'a BTreeMap<Architecture, PathBuf>,
     tag: ServerId,
 }
 
-/// All that is to be said about each pool. Machines of `served` find a program on the server; `tag` is what dry runs have
-/// in place of its id.
+/// All that is to be said about each pool. Instances find the programs of `served` on the server; `tag` is what dry runs
+/// have in place of its id.
 pub async fn check(
     account: Option<&Ec2Account>,
     pools: &[&Pool],
-    served: BTreeSet<Architecture>,
+    served: &BTreeMap<Architecture, PathBuf>,
     tag: ServerId,
 ) -> Vec<(PoolName, Vec<Finding>)> {
     let checker = match account {
@@ -71,13 +73,14 @@ pub async fn check(
     checked
 }
 
-impl Checker {
+impl Checker<'_> {
     async fn check(&self, pool: &Pool, ec2_pool: &Ec2Pool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut machines = Vec::new();
         for of_type in &pool.settings.types {
             machines.extend(self.machine(of_type, &mut findings).await);
         }
+        self.programs(&machines, &mut findings);
         self.image(ec2_pool, &machines, &mut findings).await;
         for of_type in &pool.settings.types {
             for (lifecycle, place) in pool.settings.tiers() {
@@ -105,7 +108,7 @@ impl Checker {
         let (slots, vcpus) = (of_type.declared.slots, machine.vcpus);
         let architectures = words(&machine.architectures);
         let told = format!("{architectures}, {vcpus} processors, {} MiB; {slots} slots", machine.memory_mib);
-        if !machine.architectures.iter().any(|architecture| self.served.contains(architecture)) {
+        if !machine.architectures.iter().any(|architecture| self.served.contains_key(architecture)) {
             found(Verdict::Bad {
                 what: format!("{told}; there is no program for it"),
                 remedy: format!(
@@ -119,6 +122,25 @@ impl Checker {
             found(Verdict::Good(told));
         }
         Some(machine)
+    }
+
+    /// What the images have to have for the programs. AWS does not tell what they have.
+    fn programs(&self, machines: &[MachineType], findings: &mut Vec<Finding>) {
+        let runs_on =
+            |architecture: &&Architecture| machines.iter().any(|machine| machine.architectures.contains(architecture));
+        for (architecture, path) in self.served.iter().filter(|(architecture, _)| runs_on(architecture)) {
+            let verdict = match elf::glibc(path) {
+                Ok(None) => Verdict::Good("static: it runs on any image".to_owned()),
+                Ok(Some((major, minor))) => {
+                    Verdict::Good(format!("it runs on images with glibc {major}.{minor} or later"))
+                }
+                Err(error) => Verdict::Bad {
+                    what: format!("{} cannot be read: {error}", path.display()),
+                    remedy: "give a readable file".to_owned(),
+                },
+            };
+            findings.push(Finding { about: format!("program for {architecture}"), verdict });
+        }
     }
 
     async fn image(&self, pool: &Ec2Pool, machines: &[MachineType], findings: &mut Vec<Finding>) {

@@ -24,6 +24,8 @@ use crate::runtime::chain;
 /// The names by which rows know who was asked.
 const EC2: &str = "ec2";
 const PROCESS: &str = "process";
+/// Less than there is between two lists.
+const A_LIST_LATER: Duration = Duration::from_millis(1);
 
 /// A launch, as it is asked for first and as it is repeated.
 #[derive(Debug, Clone)]
@@ -78,10 +80,11 @@ impl Providers {
         }
     }
 
-    /// How long an instance may be missing in the lists before it is gone: AWS's lag.
+    /// How long an instance may be missing in the lists before it is gone: AWS's lag. A process that ended is listed so;
+    /// one that is missing may have been made since, which the next list shows.
     #[must_use]
     pub fn not_found_after(name: &ProviderName) -> Duration {
-        if name.as_str() == PROCESS { Duration::ZERO } else { NOT_FOUND_AFTER }
+        if name.as_str() == PROCESS { A_LIST_LATER } else { NOT_FOUND_AFTER }
     }
 
     /// All that the launch of an instance has to repeat byte for byte, secrets too. `boot` is what it boots with.

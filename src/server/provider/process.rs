@@ -39,13 +39,15 @@ pub struct ProcessProvider {
     ended: Wake,
     /// Processes that this server started and that have not ended.
     children: Arc<Mutex<BTreeMap<ProviderId, Pid>>>,
+    /// Held while one is made and while all are listed: one that is half made would be taken for one that has ended.
+    making: Mutex<()>,
 }
 
 impl ProcessProvider {
     /// `root` has their directories. `program` is this binary. `ended` is woken when one ends.
     #[must_use]
     pub fn new(root: PathBuf, program: PathBuf, tasks: Tasks, ended: Wake) -> Self {
-        Self { root, program, tasks, ended, children: Arc::default() }
+        Self { root, program, tasks, ended, children: Arc::default(), making: Mutex::default() }
     }
 
     fn children(&self) -> MutexGuard<'_, BTreeMap<ProviderId, Pid>> {
@@ -57,6 +59,7 @@ impl ProcessProvider {
     }
 
     pub(super) fn launch(&self, order: &Order) -> Event {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let token = format!("process-{}", order.tag.token());
         let launched = token.parse().map_err(io::Error::other).and_then(|provider: ProviderId| {
             if !self.is_running(&provider) {
@@ -129,6 +132,7 @@ impl ProcessProvider {
     }
 
     pub(super) fn list(&self) -> io::Result<Vec<Listed>> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         let entries = match std::fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,

@@ -301,31 +301,30 @@ async fn a_spot_instance_that_is_taken_away_drains_and_what_it_could_not_end_run
 
 #[tokio::test]
 async fn lists_that_are_empty_for_no_reason_end_nothing() {
-    let Some(mut cloud) = Cloud::new("") else { return };
-    let id = cloud.submit(1, "gate").await;
-    cloud.server.reached(id, "Running").await;
-    cloud.server.kill();
-    let (asked, is_blind) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
-    let (counted, blind) = (Arc::clone(&asked), Arc::clone(&is_blind));
+    let Some(cloud) = Cloud::new("") else { return };
+    let (asked, seen) = (Arc::new(AtomicUsize::new(0)), Switch::default());
+    let (counted, is_seen) = (Arc::clone(&asked), seen.clone());
     cloud.aws.story(move |call| match &*call.operation {
-        LIST if blind.load(Ordering::SeqCst) => {
+        LIST if !is_seen.is_flipped() => {
             counted.fetch_add(1, Ordering::SeqCst);
             Fault::Forget
         }
         _ => Fault::None,
     });
-    cloud.server.start();
+    let is_seen = seen.clone();
+    cloud.hypervisor.story(move |_| if is_seen.is_flipped() { Power::On } else { Power::Off });
+    cloud.beacon.open("gate");
+    let id = cloud.submit(1, "gate").await;
+    cloud.instances_until("it boots, and is in no list", |all| in_state(all, "booting") == 1).await;
+    let before = asked.load(Ordering::SeqCst);
     cloud
         .server
-        .until("two lists were empty", async || {
-            let times = asked.load(Ordering::SeqCst);
+        .until("two lists without it", async || {
+            let times = asked.load(Ordering::SeqCst) - before;
             if times >= 2 { Ok(()) } else { Err(format!("{times}")) }
         })
         .await;
-    let all = cloud.instances().await;
-    assert_eq!((all.len(), in_state(&all, "ready")), (1, 1), "{all:#?}");
-    is_blind.store(false, Ordering::SeqCst);
-    cloud.beacon.open("gate");
+    seen.flip();
     let job = cloud.completed(id, "gate").await;
     assert_eq!(job.0["attempt"].as_u64(), Some(1), "{:#}", job.0);
     cloud.nothing_is_left().await;
@@ -333,32 +332,61 @@ async fn lists_that_are_empty_for_no_reason_end_nothing() {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_cut_off_loses_its_job_to_another_and_is_used_again_once_it_is_back() {
+async fn an_instance_that_is_cut_off_for_long_loses_its_job_to_another_and_is_ended() {
     let Some(cloud) = Cloud::new("max = 2") else { return };
     let id = cloud.submit(1, "gate").await;
     cloud.server.reached(id, "Running").await;
     let machine = cloud.machine_until(1, "runs", |fate| *fate == Fate::Running).await;
     cloud.hypervisor.cut_network(&machine.id);
     cloud.server.until("it came twice", async || twice(&cloud)).await;
-    cloud.hypervisor.heal(&machine.id);
     cloud.beacon.open("gate");
     let job = cloud.completed(id, "gate").await;
     assert_eq!(job.0["attempt"].as_u64(), Some(2), "{:#}", job.0);
+    // What was given up still ran there.
+    cloud.back_to_zero().await;
+}
+
+#[tokio::test]
+async fn an_instance_that_is_cut_off_for_a_moment_keeps_its_job() {
+    let Some(cloud) = Cloud::new("") else { return };
+    let id = cloud.submit(1, "gate").await;
+    cloud.server.reached(id, "Running").await;
+    let machine = cloud.machine_until(1, "runs", |fate| *fate == Fate::Running).await;
+    cloud.hypervisor.cut_network(&machine.id);
+    cloud
+        .server
+        .until("it is missed", async || {
+            let client = cloud.server.get("/api/v1/clients").await.json()["clients"][0].clone();
+            if client["silent_for_seconds"].is_number() { Ok(()) } else { Err(format!("{client:#}")) }
+        })
+        .await;
+    cloud.hypervisor.heal(&machine.id);
+    cloud.beacon.open("gate");
+    let job = cloud.completed(id, "gate").await;
+    assert_eq!((job.0["attempt"].as_u64(), cloud.beacon.times("gate")), (Some(1), 1), "{:#}", job.0);
     cloud.nothing_is_left().await;
+    assert_eq!(cloud.instances().await.len(), 1);
 }
 
 #[tokio::test]
 async fn an_idle_instance_that_lost_its_server_ends_and_a_server_that_is_back_launches_another() {
     let Some(mut cloud) = Cloud::new("idle_seconds = 600") else { return };
     cloud.hypervisor.story(|boot| {
-        boot.user_data = boot.user_data.replace("\"idle_patience_seconds\":3600", "\"idle_patience_seconds\":3");
+        boot.user_data = boot.user_data.replace("\"idle_patience_seconds\":3600", "\"idle_patience_seconds\":5");
         Power::On
     });
     cloud.beacon.open("gate");
     let first = cloud.submit(1, "gate").await;
     cloud.completed(first, "gate").await;
+    let machine = cloud.machine_until(1, "runs", |fate| *fate == Fate::Running).await;
+    cloud
+        .server
+        .until("it keeps nothing for its server", async || {
+            let kept = cloud.hypervisor.attempts(&machine.id);
+            if kept == 0 { Ok(()) } else { Err(format!("{kept} attempts")) }
+        })
+        .await;
     cloud.server.kill();
-    // Whoever waits has no server to ask.
     let machine = cloud.machine_until(1, "shuts down", |fate| *fate == Fate::ShutDown).await;
     assert!(cloud.hypervisor.console(&machine.id).contains("no longer needed"));
     cloud.server.start();
@@ -372,7 +400,7 @@ async fn an_idle_instance_that_lost_its_server_ends_and_a_server_that_is_back_la
 async fn a_busy_instance_that_lost_its_server_keeps_the_results_for_it() {
     let Some(mut cloud) = Cloud::new("") else { return };
     cloud.hypervisor.story(|boot| {
-        boot.user_data = boot.user_data.replace("\"idle_patience_seconds\":3600", "\"idle_patience_seconds\":3");
+        boot.user_data = boot.user_data.replace("\"idle_patience_seconds\":3600", "\"idle_patience_seconds\":5");
         Power::On
     });
     let id = cloud.submit(1, "gate").await;
@@ -380,7 +408,7 @@ async fn a_busy_instance_that_lost_its_server_keeps_the_results_for_it() {
     cloud.server.kill();
     cloud.beacon.open("gate");
     // Longer than an idle one has patience.
-    crate::harness::pass(std::time::Duration::from_secs(5)).await;
+    crate::harness::pass(std::time::Duration::from_secs(7)).await;
     assert_eq!(cloud.hypervisor.machines()[0].fate, Fate::Running);
     cloud.server.start();
     let job = cloud.completed(id, "gate").await;

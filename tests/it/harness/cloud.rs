@@ -138,8 +138,18 @@ impl Cloud {
             .await
     }
 
-    /// Back to zero, and no harm was done on the way: no instance was ended with a job on it, and there were never too many.
+    /// Back to zero, and no harm was done on the way: no instance was ended with a job on it.
     pub async fn nothing_is_left(&self) {
+        self.back_to_zero().await;
+        for machine in self.hypervisor.machines() {
+            if let Fate::Ended { at_work } = machine.fate {
+                assert!(at_work.is_empty(), "{} was ended at work: {at_work:?}\n{}", machine.id, self.server.log());
+            }
+        }
+    }
+
+    /// No row, no instance and no machine is there any more, and there were never too many.
+    pub async fn back_to_zero(&self) {
         self.instances_until("all instances are gone", |all| in_state(all, "gone") == all.len()).await;
         self.server
             .until("no machine is left", async || {
@@ -148,11 +158,6 @@ impl Cloud {
                 if machines.iter().any(runs) { Err(format!("{machines:#?}")) } else { Ok(()) }
             })
             .await;
-        for machine in self.hypervisor.machines() {
-            if let Fate::Ended { at_work } = machine.fate {
-                assert!(at_work.is_empty(), "{} was ended at work: {at_work:?}\n{}", machine.id, self.server.log());
-            }
-        }
         let peak = self.hypervisor.peak() as u64;
         assert!(peak <= self.max, "{peak} instances at once, {} at most", self.max);
     }
@@ -185,7 +190,7 @@ fn config(hypervisor: &Hypervisor, aws: &FaultyEc2, pool: &str) -> String {
     let lines: Vec<String> = lines.map(|(key, value)| format!("{key} = {value}")).collect();
     format!(
         "[server]\npublic_url = \"https://{host}:{port}\"\nclient_binary = {{ {architecture} = \"{}\" }}\n\
-         lost_after_seconds = 4\nclient_timeout_seconds = 3\n\
+         lost_after_seconds = 5\nclient_timeout_seconds = 2\n\
          [service.example]\nruns_per_user = 10\nmax_runs = 10\nclients = []\n\
          [pool.burst]\n{}\n{pool}\n\
          [provider.ec2]\nregion = \"eu-west-1\"\nendpoint = \"{}\"\n",

@@ -59,8 +59,8 @@ impl Account {
     }
 
     fn ask(&self, operation: &str, fields: &[(&str, &str)]) -> std::io::Result<String> {
-        let fields: String = fields.iter().map(|(name, value)| format!("&{name}={value}")).collect();
-        let body = format!("Action={operation}&Version={VERSION}{fields}");
+        let fields = fields.iter().map(|(name, value)| format!("&{name}={value}"));
+        let body = format!("Action={operation}&Version={VERSION}{}", fields.collect::<Vec<_>>().concat());
         let mut stream = TcpStream::connect(&self.0)?;
         write!(
             stream,

@@ -5,7 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::door::Door;
 use super::network::Inside;
@@ -45,14 +45,13 @@ impl Line {
 }
 
 fn pass(number: usize, near: &TcpStream, far: &TcpStream, breakage: Breakage) {
-    let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asked = &AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let is_asked = Arc::clone(&asked);
         scope.spawn(move || {
             let mut records = Records::default();
             pump(near, far, |bytes| {
                 if records.count(bytes) >= ASKED {
-                    is_asked.store(true, std::sync::atomic::Ordering::SeqCst);
+                    asked.store(true, Ordering::SeqCst);
                 }
                 Some(bytes.len())
             });
@@ -63,7 +62,7 @@ fn pass(number: usize, near: &TcpStream, far: &TcpStream, breakage: Breakage) {
         };
         let is_deaf = matches!(breakage, Breakage::Answer { connection } if connection == number);
         pump(far, near, |bytes| {
-            if is_deaf && asked.load(std::sync::atomic::Ordering::SeqCst) {
+            if is_deaf && asked.load(Ordering::SeqCst) {
                 return Some(0);
             }
             left = left.checked_sub(bytes.len() as u64)?;

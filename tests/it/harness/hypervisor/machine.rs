@@ -18,6 +18,8 @@ use super::network::{Ends, Inside, ip, ip_inside};
 const INIT: &str = include_str!("machine.sh");
 /// Between two looks for what the kernel does at once.
 const LOOK: Duration = Duration::from_millis(1);
+/// Where the user data lets the client keep its attempts.
+const JOBS: &str = "/var/lib/job-orchestrator/client/jobs";
 /// What a job's processes have in their environment.
 const MARK: &str = "ORCHESTRATOR_ASSIGNMENT=";
 
@@ -96,6 +98,20 @@ impl Machine {
             None => drop(self.child.kill()),
         }
         let _ = self.child.wait();
+        self.unplug();
+    }
+
+    /// Connections that were cut off hold their network for minutes, and with it the host's end.
+    pub fn unplug(&self) {
+        let mut ip = Command::new("ip");
+        // It is gone already where nothing held it.
+        let _ = ip.args(["link", "delete", &self.link]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+
+    /// Attempts that its client has not forgotten.
+    pub fn attempts(&self) -> usize {
+        let jobs = self.init().map(|init| format!("/proc/{init}/root{JOBS}"));
+        jobs.and_then(|jobs| std::fs::read_dir(jobs).ok()).map_or(0, Iterator::count)
     }
 
     /// Processes of jobs that run on it.

@@ -171,6 +171,11 @@ impl Hypervisor {
         self.shared.account.terminate(id).unwrap();
     }
 
+    /// Attempts that the client there has not forgotten.
+    pub fn attempts(&self, id: &str) -> usize {
+        self.shared.slots()[id].machine.as_ref().expect("a machine that runs").attempts()
+    }
+
     /// Tells it that it will be taken away.
     pub fn spot_notice(&self, id: &str) {
         self.with(id, Machine::notice);
@@ -232,8 +237,8 @@ impl Shared {
             }
         }
         for (id, slot) in slots.iter_mut() {
-            if slot.machine.as_mut().is_some_and(Machine::has_ended) {
-                slot.machine = None;
+            if let Some(machine) = slot.machine.take_if(|machine| machine.has_ended()) {
+                machine.unplug();
                 slot.fate = Fate::ShutDown;
                 let _ = self.account.terminate(id);
             }

@@ -237,7 +237,7 @@ impl Shared {
             }
         }
         for (id, slot) in slots.iter_mut() {
-            if let Some(machine) = slot.machine.take_if(|machine| machine.has_ended()) {
+            if let Some(machine) = slot.machine.take_if(Machine::has_ended) {
                 machine.unplug();
                 slot.fate = Fate::ShutDown;
                 let _ = self.account.terminate(id);

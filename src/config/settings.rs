@@ -150,6 +150,8 @@ pub struct ClientSettings {
     /// Jobs of one slot that run at once.
     pub slots: u32,
     pub labels: Labels,
+    /// Where the provider tells an instance of itself, as `http://169.254.169.254`.
+    pub metadata: Option<String>,
     pub cluster_key: Option<ClusterKey>,
     /// The file that it is in.
     pub cluster_key_file: Option<PathBuf>,

@@ -18,7 +18,7 @@ impl Client {
     /// Waits for something after `query.after`, or until it has waited long enough. Ended attempts that the server
     /// acknowledges are forgotten. A server that counts what was never told is told everything.
     pub async fn events(self: &Arc<Self>, query: &EventsQuery) -> EventPage {
-        self.is_asked();
+        let _question = self.asked.begin();
         let is_ours = query.incarnation.as_deref() == Some(&self.incarnation);
         if !is_ours || query.after > self.attempts().news().last {
             return self.page(true, 0);

@@ -1,9 +1,12 @@
 //! A client that joins: tells its server where it is, and knows when its time here is over.
 
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +27,7 @@ const READY_PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks whether the provider takes the machine away: AWS recommends every 5 s
 /// (<https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html>).
 const LOOK: Duration = Duration::from_secs(5);
+const SHORTEST_LOOK: Duration = Duration::from_millis(100);
 /// From the notice to the end, as the same page says.
 const NOTICE_PERIOD: Duration = Duration::from_secs(120);
 
@@ -32,6 +36,7 @@ pub struct Joiner {
     client: Arc<Client>,
     file: PathBuf,
     invitation: Invitation,
+    metadata: Option<String>,
     pin: Pin,
     port: u16,
 }
@@ -55,39 +60,44 @@ impl JoinError {
 }
 
 impl Joiner {
-    /// `pin` and `port` are what the client answers with and where.
+    /// `metadata` is where the provider tells of the machine; `pin` and `port` are what the client answers with and where.
     #[must_use]
-    pub fn new(client: Arc<Client>, file: PathBuf, invitation: Invitation, pin: Pin, port: u16) -> Self {
-        Self { client, file, invitation, pin, port }
+    pub fn new(
+        client: Arc<Client>,
+        file: PathBuf,
+        invitation: Invitation,
+        metadata: Option<String>,
+        pin: Pin,
+        port: u16,
+    ) -> Self {
+        Self { client, file, invitation, metadata, pin, port }
     }
 
     /// Joins and stays until its time is over; says why it is.
     pub async fn run(mut self, stop: CancellationToken) -> Option<String> {
+        let (client, patience) = (Arc::clone(&self.client), Patience::of(&self.invitation));
         stop.run_until_cancelled(async {
-            self.get_ready().await;
-            if let Err(over) = self.register().await {
-                return over;
-            }
             tokio::select! {
-                over = self.outlasts_its_server() => over,
-                over = self.is_taken_away() => over,
+                over = self.joins() => over,
+                // Also of one that never reaches its server: nobody comes to end its machine.
+                over = patience.ends(&client) => over,
             }
         })
         .await
     }
 
+    async fn joins(&mut self) -> String {
+        self.get_ready().await;
+        match self.register().await {
+            Ok(()) => self.is_taken_away().await,
+            Err(over) => over,
+        }
+    }
+
     async fn get_ready(&self) {
         let Some(command) = &self.invitation.ready_command else { return };
         let mut pause = FIRST_PAUSE;
-        loop {
-            let mut shell = Command::new("/bin/sh");
-            shell.args(["-c", command]).stdin(std::process::Stdio::null()).kill_on_drop(true);
-            match tokio::time::timeout(READY_PATIENCE, shell.status()).await {
-                Ok(Ok(status)) if status.success() => return,
-                Ok(Ok(status)) => tracing::info!(%status, "not ready yet by the pool's ready_command"),
-                Ok(Err(error)) => tracing::error!(%error, "the pool's ready_command cannot be run"),
-                Err(_) => tracing::warn!("the pool's ready_command takes too long; it was ended"),
-            }
+        while !is_ready(command).await {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -150,27 +160,13 @@ impl Joiner {
         Err(JoinError::Refused { status, message: told })
     }
 
-    /// Resolves when nobody asked for so long that nobody is going to.
-    async fn outlasts_its_server(&self) -> String {
-        let idle = Duration::from_secs(self.invitation.idle_patience_seconds);
-        let busy = Duration::from_secs(self.invitation.result_patience_seconds);
-        loop {
-            let silent = self.client.unasked_for();
-            let patience = if self.client.holds_nothing() { idle } else { busy };
-            if silent >= patience && self.client.is_idle() {
-                return format!("the server did not ask for {} s", silent.as_secs());
-            }
-            tokio::time::sleep((patience.saturating_sub(silent)).clamp(Duration::from_millis(100), LOOK)).await;
-        }
-    }
-
     /// Tells the server when the provider says that it takes the machine away. The provider ends it; nothing to do here.
-    async fn is_taken_away(&self) -> String {
-        let told = self.client.settings.metadata.clone().or_else(|| self.invitation.metadata.clone());
-        let Some(metadata) = told else { return std::future::pending().await };
+    async fn is_taken_away(&mut self) -> String {
+        let Some(metadata) = self.metadata.clone() else { return std::future::pending().await };
         loop {
             if is_noticed(&metadata).await {
                 let after_ms = u64::try_from(NOTICE_PERIOD.as_millis()).unwrap_or(u64::MAX);
+                self.look_into_the_file().await;
                 match self.call(NOTICE, |call| call.json(&Notice { after_ms })).await {
                     Ok(_) => {
                         tracing::warn!("the provider takes this machine away; the server knows");
@@ -182,6 +178,69 @@ impl Joiner {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+/// How long a client goes on without its server.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// With nothing that anybody could want.
+    idle: Duration,
+    /// With results.
+    results: Duration,
+}
+
+impl Patience {
+    fn of(invitation: &Invitation) -> Self {
+        Self {
+            idle: Duration::from_secs(invitation.idle_patience_seconds),
+            results: Duration::from_secs(invitation.result_patience_seconds),
+        }
+    }
+
+    /// Resolves when nobody asked for so long that nobody is going to. What runs ends first, and its results then have
+    /// all of their time.
+    async fn ends(self, client: &Client) -> String {
+        let (mut news, mut stirred) = (client.news.subscribe(), Instant::now());
+        loop {
+            let silent = client.asked.silence();
+            let waited = silent.min(stirred.elapsed());
+            let patience = if client.holds_nothing() { self.idle } else { self.results };
+            if waited >= patience && client.is_idle() {
+                return format!("the server did not ask for {} s", silent.as_secs());
+            }
+            let pause = patience.saturating_sub(waited).clamp(SHORTEST_LOOK, LOOK);
+            // Something began or ended.
+            if tokio::time::timeout(pause, news.changed()).await.is_ok() {
+                stirred = Instant::now();
+            }
+        }
+    }
+}
+
+/// Whether the pool's command succeeds.
+async fn is_ready(command: &str) -> bool {
+    let mut shell = Command::new("/bin/sh");
+    // A group of its own, which is ended whole.
+    shell.args(["-c", command]).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    let mut child = match shell.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            tracing::error!(%error, "the pool's ready_command cannot be run");
+            return false;
+        }
+    };
+    let group = child.id().map(|pid| Pid::from_raw(pid.cast_signed()));
+    match tokio::time::timeout(READY_PATIENCE, child.wait()).await {
+        Ok(Ok(status)) if status.success() => return true,
+        Ok(Ok(status)) => tracing::info!(%status, "not ready yet by the pool's ready_command"),
+        Ok(Err(error)) => tracing::error!(%error, "the pool's ready_command cannot be waited for"),
+        Err(_) => {
+            tracing::warn!("the pool's ready_command takes too long; it is ended");
+            // An error says that it has just ended by itself.
+            let _ = group.map(|group| killpg(group, Signal::SIGKILL));
+        }
+    }
+    false
 }
 
 /// By IMDSv2: a token first, then the question; 404 is no (the page at [`LOOK`]).

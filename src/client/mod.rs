@@ -6,6 +6,7 @@
 //! payload is whole, a keeper has ended, somebody asks); nothing polls.
 
 mod api;
+mod asked;
 mod attempts;
 pub mod boxes;
 mod disk;
@@ -26,7 +27,7 @@ mod trash;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use domain::AssignmentId;
 use tokio::sync::{Notify, watch};
@@ -42,6 +43,7 @@ pub use servers::ServerError;
 use crate::config::settings::ClientSettings;
 use crate::protocol::{Info, PROTOCOL_VERSION};
 use crate::runtime::{Tasks, Wake, chain};
+use asked::Asked;
 use attempts::{Attempts, News};
 use boxes::{Boxes, BoxesError};
 use disk::{Disk, Trouble};
@@ -81,8 +83,7 @@ pub struct Client {
     attempts: Mutex<Attempts>,
     refused: Arc<RefusedFile>,
     heard: Heard,
-    /// When the server last asked for news; at first, the start.
-    asked_at: Mutex<Instant>,
+    asked: Asked,
     disk: Disk,
     /// The trouble that the last page told of.
     told_trouble: Mutex<Option<Trouble>>,
@@ -121,7 +122,7 @@ impl Client {
             identity: Mutex::new(identity),
             refused: Arc::new(refused),
             heard: Heard::new(journal.contact(), journal.boot().clone()),
-            asked_at: Mutex::new(Instant::now()),
+            asked: Asked::start(),
             disk: Disk::new(journal.data().to_owned()),
             told_trouble: Mutex::new(None),
             trash: Wake::default(),
@@ -234,15 +235,6 @@ impl Client {
     /// Not even results.
     fn holds_nothing(&self) -> bool {
         self.attempts().is_empty()
-    }
-
-    /// How long the server has not asked for news.
-    fn unasked_for(&self) -> Duration {
-        self.asked_at.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
-    }
-
-    fn is_asked(&self) {
-        *self.asked_at.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     /// Ends all that runs, and waits for it as long as that may take.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use domain::Slots;
 
-use super::doors;
 use super::parse::{self, MAX_SECONDS};
 use super::resolve::Resolver;
 use super::settings::{ClientSettings, ClusterKey, UidRange};
+use super::{doors, keys, machine};
 use crate::protocol::join::{INVITATION_FORMAT, Invitation};
 
 /// Every setting of the client. After a mistake the values are of no use, and `resolver` knows of it.
@@ -23,7 +23,13 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
     let slots = invited.map_or_else(|| cores.to_string(), |invitation| invitation.slots.to_string());
     let slots = resolver.take_or("slots", parse::whole(1..=Slots::MAX.into()), &slots).unwrap_or_default();
     let labels = resolver.take("labels", parse::labels);
-    let labels = labels.or_else(|| invited.map(|invitation| invitation.labels.clone())).unwrap_or_default();
+    let labels = match invited {
+        Some(invitation) => machine::with_its_labels(&labels.unwrap_or_else(|| invitation.labels.clone())),
+        None => labels.unwrap_or_default(),
+    };
+    let metadata = resolver.variable_named(keys::METADATA_VARIABLE);
+    let metadata = metadata.and_then(|given| resolver.parse(&given, base));
+    let metadata = metadata.or_else(|| invited.and_then(|invitation| invitation.metadata.clone()));
     let invited_key = invited.map(|invitation| ClusterKey::new(invitation.server_token.clone()));
     let kill_grace = resolver.take("kill_grace_seconds", parse::whole(0..=3600)).unwrap_or_default();
     let max_result_bytes = resolver.take("max_result_bytes", parse::whole(1..=u64::MAX >> 1)).unwrap_or_default();
@@ -40,11 +46,11 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
     ClientSettings {
         listen: doors.listen,
         join,
-        metadata: resolver.take("metadata_url", |text| Ok(text.trim_end_matches('/').to_owned())),
         data_dir,
         // Not above Slots::MAX, which is a u32.
         slots: slots as u32,
         labels,
+        metadata,
         cluster_key: invited_key.or(doors.cluster_key),
         cluster_key_file: doors.cluster_key_file,
         isolation: !no_isolation,
@@ -54,6 +60,13 @@ pub(super) fn settings(resolver: &mut Resolver<'_>) -> ClientSettings {
         max_result_bytes,
         shutdown: Duration::from_secs(shutdown),
     }
+}
+
+/// Of calls without TLS, which a machine makes to itself.
+fn base(text: &str) -> Result<String, String> {
+    let base = text.trim().trim_end_matches('/');
+    let has_host = base.strip_prefix("http://").is_some_and(|host| !host.is_empty());
+    if has_host { Ok(base.to_owned()) } else { Err("write it as http://ADDRESS:PORT".to_owned()) }
 }
 
 /// The file that says where the server is, and what it says now.

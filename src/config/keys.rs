@@ -256,10 +256,15 @@ pub const SERVER_VARIABLE: &str = "ORCHESTRATOR_SERVER";
 /// The predecessor's variable for the port; ours is the whole address.
 pub const PORT_VARIABLE: &str = "PORT";
 
+/// For tests: where the machine's provider tells of it, instead of what the invitation says.
+pub const METADATA_VARIABLE: &str = "ORCHESTRATOR_IMDS_ENDPOINT";
+
 /// Every variable with our prefix that means something to one of the commands.
 pub(super) fn variables() -> impl Iterator<Item = &'static str> {
     let of_modes = [SERVER, CLIENT].into_iter().flat_map(|mode| mode.keys).flat_map(|key| key.variables).copied();
-    of_modes.chain([CONFIG_VARIABLE, SERVER_VARIABLE]).filter(|name| name.starts_with("ORCHESTRATOR_"))
+    of_modes
+        .chain([CONFIG_VARIABLE, SERVER_VARIABLE, METADATA_VARIABLE])
+        .filter(|name| name.starts_with("ORCHESTRATOR_"))
 }
 
 /// The keys of `[service.NAME]`; in the environment `SERVICE_<NAME>_` and the key in capitals.

@@ -11,6 +11,7 @@ mod doors;
 mod environment;
 mod file;
 pub mod keys;
+mod machine;
 mod mistakes;
 mod parse;
 pub mod pool_settings;

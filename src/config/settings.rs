@@ -146,12 +146,12 @@ pub struct ClientSettings {
     pub listen: SocketAddr,
     /// The invitation that it joins a server by, in this file.
     pub join: Option<(PathBuf, Box<Invitation>)>,
-    /// Where the machine's provider tells of it, where that is not where the invitation says.
-    pub metadata: Option<String>,
     pub data_dir: PathBuf,
     /// Jobs of one slot that run at once.
     pub slots: u32,
     pub labels: Labels,
+    /// Where the provider tells an instance of itself, as `http://169.254.169.254`.
+    pub metadata: Option<String>,
     pub cluster_key: Option<ClusterKey>,
     /// The file that it is in.
     pub cluster_key_file: Option<PathBuf>,

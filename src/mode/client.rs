@@ -74,7 +74,7 @@ pub async fn start(mut settings: ClientSettings) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener.local_addr()?;
     settings.listen = address;
-    let (slots, join) = (settings.slots, settings.join.take());
+    let (slots, join, metadata) = (settings.slots, settings.join.take(), settings.metadata.clone());
     let ends_jobs = join.as_ref().is_some_and(|(_, invitation)| invitation.ends_jobs);
     let own_key = settings.data_dir.join(KEY);
     let client = Client::open(settings, Path::new(THIS_BINARY), &tasks).await?;
@@ -89,7 +89,7 @@ pub async fn start(mut settings: ClientSettings) -> anyhow::Result<Running> {
             let own = Key::open(&own_key).with_context(|| format!("the key of this client, {}", own_key.display()))?;
             let door = Door::Tls(tls::Listener::new(listener, own.server()?, &tasks)?);
             tasks.spawn("https", OnEnd::Fatal, client::serve(Arc::clone(&client), key, door, stop, shutdown));
-            let joiner = Joiner::new(Arc::clone(&client), file, *invitation, own.pin(), address.port());
+            let joiner = Joiner::new(Arc::clone(&client), file, *invitation, metadata, own.pin(), address.port());
             let (sender, over) = oneshot::channel();
             let stop = tasks.stop().clone();
             tasks.spawn("join", OnEnd::Done, async move {

@@ -100,7 +100,9 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     let remotes = Remotes::new(settings.cluster_key.clone(), server_id, former, settings.client_timeout)
         .context("the HTTP client cannot be set up")?;
     let wakes = Wakes::default();
-    let programs = Programs::open(&settings.scaling.client_binaries)?;
+    let scales = !settings.scaling.pools.is_empty() || store.pools().live().next().is_some();
+    // They are read whole, so only where somebody may fetch them.
+    let programs = if scales { Programs::open(&settings.scaling.client_binaries)? } else { Programs::default() };
     let joining = Joining::open(&places.server_key(), programs).context("the server's key cannot be kept")?;
     let joining = Arc::new(joining);
     let pool = Arc::new(Pool::open(&settings, &remotes, &store, &wakes, joining.clone()).await?);
@@ -124,7 +126,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         TcpListener::bind(settings.listen).await.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let address = listener.local_addr()?;
     start_loops(&parts);
-    if !settings.scaling.pools.is_empty() || store.pools().live().next().is_some() {
+    if scales {
         start_scaling(&parts).await?;
     }
     let stop = tasks.stop().clone().cancelled_owned();

@@ -24,6 +24,8 @@ use crate::tls;
 
 /// Of a registration, in bytes.
 const SMALL: usize = 64 * 1024;
+/// Of a connection on which nothing comes or goes: whoever reaches the address can make one.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Answers on `listener` until the tasks stop.
 ///
@@ -31,7 +33,7 @@ const SMALL: usize = 64 * 1024;
 /// The listener broke, or TLS cannot be set up.
 pub async fn serve(parts: Parts, listener: TcpListener, tasks: Tasks, grace: Duration) -> std::io::Result<()> {
     let config = parts.joining.key().server().map_err(std::io::Error::other)?;
-    let server = Server::new_with_acceptor(tls::Listener::new(listener, config, &tasks)?);
+    let server = Server::new_with_acceptor(tls::Listener::new(listener, config, &tasks)?).idle_timeout(IDLE);
     let stop = tasks.stop().clone().cancelled_owned();
     server.run_with_graceful_shutdown(routes(parts), stop, Some(grace)).await
 }
@@ -61,7 +63,11 @@ impl<'a> FromRequest<'a> for Caller {
 
 fn refusal(status: StatusCode, code: &str, message: impl Into<String>) -> poem::Error {
     let refusal = Refusal { code: code.to_owned(), message: message.into() };
-    poem::Error::from_response(Json(refusal).with_status(status).into_response())
+    let answer = Json(refusal).with_status(status);
+    poem::Error::from_response(match status {
+        StatusCode::SERVICE_UNAVAILABLE => answer.with_header(header::RETRY_AFTER, "1").into_response(),
+        _ => answer.into_response(),
+    })
 }
 
 fn refused(error: &RegisterError) -> poem::Error {
@@ -72,7 +78,9 @@ fn refused(error: &RegisterError) -> poem::Error {
         RegisterError::Missing => (StatusCode::GONE, "no-such-instance"),
         RegisterError::NoPool => (StatusCode::GONE, "no-such-pool"),
         RegisterError::Newer { .. } => (StatusCode::GONE, "too-new"),
-        RegisterError::Slots | RegisterError::Name(_) => (StatusCode::BAD_REQUEST, "bad-registration"),
+        RegisterError::Slots | RegisterError::Port | RegisterError::Name(_) => {
+            (StatusCode::BAD_REQUEST, "bad-registration")
+        }
         RegisterError::Store(error) => {
             tracing::error!(error = chain(error), "a client could not be registered");
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")

@@ -6,6 +6,8 @@
 
 mod listen;
 mod pin;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};

@@ -30,6 +30,7 @@ mod hostile_client;
 mod idempotency;
 mod isolated_client;
 mod isolation;
+mod joining;
 mod keeper;
 mod kills;
 mod lease;

@@ -8,7 +8,7 @@ use crate::harness::rig::processes_with;
 use crate::harness::{Bed, Form, Gate, Record, ServerNode, unzip};
 
 /// A service without clients of its own, and a pool of processes that changes its mind at once.
-fn burst(service: &str, pool: &str) -> String {
+pub fn burst(service: &str, pool: &str) -> String {
     format!(
         "[service.example]\nruns_per_user = 10\nmax_runs = 10\nclients = []\n{service}\n
         [pool.burst]\nservices = [\"example\"]\nprovider = \"process\"\nslots = 1\ncooldown_up_seconds = 0
@@ -17,13 +17,13 @@ fn burst(service: &str, pool: &str) -> String {
 }
 
 /// The scripts of these tests speak with the test by files outside.
-const OPEN: [(&str, &str); 1] = [("ORCHESTRATOR_NO_ISOLATION", "true")];
+pub const OPEN: [(&str, &str); 1] = [("ORCHESTRATOR_NO_ISOLATION", "true")];
 
-async fn instances(server: &ServerNode) -> Vec<Value> {
+pub async fn instances(server: &ServerNode) -> Vec<Value> {
     server.get("/api/v1/instances?limit=100").await.json()["instances"].as_array().unwrap().clone()
 }
 
-async fn instances_until(server: &ServerNode, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+pub async fn instances_until(server: &ServerNode, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
     server
         .until(what, async || {
             let instances = instances(server).await;
@@ -32,12 +32,12 @@ async fn instances_until(server: &ServerNode, what: &str, is_so: impl Fn(&[Value
         .await
 }
 
-fn in_state(instances: &[Value], state: &str) -> usize {
+pub fn in_state(instances: &[Value], state: &str) -> usize {
     instances.iter().filter(|instance| instance["state"] == state).count()
 }
 
 /// Back to zero: rows, processes and directories.
-async fn nothing_is_left(server: &ServerNode) {
+pub async fn nothing_is_left(server: &ServerNode) {
     instances_until(server, "all instances are gone", |all| in_state(all, "gone") == all.len()).await;
     let root = server.dir.join("instances");
     server

@@ -46,15 +46,6 @@ pub const CLIENT: &Mode = &Mode {
                    one by hand",
         },
         Key {
-            name: "metadata_url",
-            flag: "metadata-url",
-            variables: &["ORCHESTRATOR_IMDS_ENDPOINT"],
-            kind: Kind::Text,
-            value_name: "URL",
-            default: "",
-            help: "Where an instance asks whether its provider takes it away, instead of http://169.254.169.254. For tests",
-        },
-        Key {
             name: "labels",
             flag: "label",
             variables: &["ORCHESTRATOR_LABELS"],

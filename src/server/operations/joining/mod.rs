@@ -97,7 +97,7 @@ impl Joining {
             slots: offer.slots,
             labels: offer.labels,
             ready_command: pool.ready_command.clone(),
-            idle_patience_seconds: IDLE_PATIENCE_SECONDS,
+            idle_patience_seconds: IDLE_PATIENCE_SECONDS.max(pool.settings.boot_timeout.as_secs()),
             result_patience_seconds: RESULT_PATIENCE_SECONDS,
             metadata: is_machine.then(|| METADATA.to_owned()),
             ends_jobs: !is_machine,

@@ -23,7 +23,7 @@ pub struct Program {
 }
 
 /// By the name that `uname -m` has for what they run on.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Programs(BTreeMap<String, Program>);
 
 #[derive(Debug, thiserror::Error)]

@@ -34,6 +34,8 @@ pub enum RegisterError {
     Newer { theirs: u32 },
     #[error("a client has 1 to {MOST_SLOTS} slots")]
     Slots,
+    #[error("a client answers at a port, and none is given")]
+    Port,
     #[error("the pool of this instance is not configured any more")]
     NoPool,
     #[error("{0}")]
@@ -56,6 +58,9 @@ pub async fn register(
     if !(1..=MOST_SLOTS).contains(&registration.slots) {
         return Err(RegisterError::Slots);
     }
+    if registration.port == 0 {
+        return Err(RegisterError::Port);
+    }
     let pool = {
         let pools = parts.store.pools();
         pools.instance(instance).ok_or(RegisterError::Missing)?.instance.pool.clone()
@@ -70,7 +75,7 @@ pub async fn register(
         labels: registration.labels,
         state: ClientState::Joining,
     };
-    let url = format!("https://{}", SocketAddr::new(peer, registration.port));
+    let url = format!("https://{}", SocketAddr::new(peer.to_canonical(), registration.port));
     let key = registration.pin.to_string();
     // A pin has no spaces and 52 characters.
     let Ok(key) = key.parse() else { return Err(RegisterError::OtherKey) };

@@ -1,11 +1,21 @@
 set -u
 say() { echo "job-orchestrator: $*"; }
-# Tries again with growing pauses: a server may be down, a mirror slow.
+# A machine that is of no use costs as long as it runs.
+off() {
+    say "$1"
+    shutdown -h now
+    exit 0
+}
+# In seconds, by a clock that nobody sets.
+uptime() { cut -d . -f 1 /proc/uptime; }
+# Tries again with growing pauses: a server may be down, a mirror slow. Nobody comes to end a machine whose server is gone.
 persist() { # persist WHAT COMMAND…
     what=$1
     shift
     pause=1
+    begun=$(uptime)
     until "$@"; do
+        [ $(($(uptime) - begun)) -lt "$patience" ] || off "$what failed for $patience s; this machine ends"
         say "$what failed; trying again in $pause s"
         sleep "$pause"
         pause=$((pause < 32 ? pause * 2 : 60))
@@ -59,5 +69,4 @@ until "$home/bin/job-orchestrator" client --join "$home/invitation.json" --data-
     say "the client ended; starting it again"
     sleep 1
 done
-say "no longer needed"
-shutdown -h now
+off "no longer needed"

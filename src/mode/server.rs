@@ -101,10 +101,7 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
         .context("the HTTP client cannot be set up")?;
     let wakes = Wakes::default();
     let scales = !settings.scaling.pools.is_empty() || store.pools().live().next().is_some();
-    // They are read whole, so only where somebody may fetch them.
-    let programs = if scales { Programs::open(&settings.scaling.client_binaries)? } else { Programs::default() };
-    let joining = Joining::open(&places.server_key(), programs).context("the server's key cannot be kept")?;
-    let joining = Arc::new(joining);
+    let joining = Arc::new(open_joining(&settings, &places, scales)?);
     let pool = Arc::new(Pool::open(&settings, &remotes, &store, &wakes, joining.clone()).await?);
     let policies = Arc::new(open_policies(&settings, &services, &store, &wakes).await?);
     let parts = Parts {
@@ -134,6 +131,12 @@ pub async fn start(settings: ServerSettings) -> anyhow::Result<Running> {
     tasks.spawn("http", OnEnd::Fatal, async move { api::serve(&parts, listener, stop, shutdown).await });
     tracing::info!(%address, server.id = store.server_id(), "server is ready");
     Ok(Running { address, tasks, writer: writing, store, shutdown, _lock: lock })
+}
+
+/// How instances join. Programs are read whole, so only where somebody may fetch them.
+fn open_joining(settings: &ServerSettings, places: &Places, scales: bool) -> anyhow::Result<Joining> {
+    let programs = if scales { Programs::open(&settings.scaling.client_binaries)? } else { Programs::default() };
+    Joining::open(&places.server_key(), programs).context("the server's key cannot be kept")
 }
 
 /// What decides, as the database says.

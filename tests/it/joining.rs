@@ -41,7 +41,7 @@ impl World {
         let job = server.submit(Form::new(1).script(&script(&bed))).await;
         instances_until(&server, "an instance boots", |all| in_state(all, "booting") == 1).await;
         let invitation = serde_json::from_slice(&std::fs::read(file_of(&server)).unwrap()).unwrap();
-        Self { bed, server, ready, job, invitation }
+        Self { server, ready, job, invitation, bed }
     }
 
     async fn new() -> Self {
@@ -339,9 +339,9 @@ fn session(request: &Request) -> Response {
 }
 
 #[handler]
-fn instance_action(request: &Request, metadata: Data<&Arc<Metadata>>) -> Response {
+fn instance_action(request: &Request, Data(metadata): Data<&Arc<Metadata>>) -> Response {
     let answer = Response::builder();
-    match (request.header("x-aws-ec2-metadata-token"), metadata.0.0.load(Ordering::Relaxed)) {
+    match (request.header("x-aws-ec2-metadata-token"), metadata.0.load(Ordering::Relaxed)) {
         (Some("a token"), true) => answer.body(r#"{"action": "terminate", "time": "2026-12-01T10:00:00Z"}"#),
         (Some("a token"), false) => answer.status(StatusCode::NOT_FOUND).finish(),
         _ => answer.status(StatusCode::UNAUTHORIZED).finish(),

@@ -1,9 +1,9 @@
 //! How many instances there shall be: looks at all pools at once, asks the scaling policy, and acts within all bounds.
 //!
-//! - [`observe`] is one instant of all pools, out of the store,
-//! - [`judge`] is pure but for the policies that are asked: what each pool needs, and what is to be done,
-//! - [`act`] commits a plan and makes the calls that follow,
-//! - [`reconcile`] is a loop of its own: what providers list, held against the rows.
+//! - `observe` is one instant of all pools, out of the store,
+//! - `judge` is pure but for the policies that are asked: what each pool needs, and what is to be done,
+//! - `act` commits a plan and makes the calls that follow,
+//! - `reconcile` is a loop of its own: what providers list, held against the rows.
 
 mod act;
 mod judge;

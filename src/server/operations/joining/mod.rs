@@ -1,8 +1,8 @@
 //! How instances join: what they boot with, how they prove who they are, and who they are from then on.
 //!
-//! - [`secrets`] derives every token from one key, so that nothing is stored and a repeated launch is the same,
-//! - [`user_data`] is the script that a machine boots with,
-//! - [`programs`] are what it fetches,
+//! - `secrets` derives every token from one key, so that nothing is stored and a repeated launch is the same,
+//! - `user_data` is the script that a machine boots with,
+//! - `programs` are what it fetches,
 //! - [`Joining`] puts it together and registers who comes.
 
 mod programs;

@@ -145,7 +145,7 @@ async fn an_instance_whose_launch_was_never_answered_is_found_and_used() {
 
 #[tokio::test]
 async fn an_instance_that_never_boots_is_ended_and_another_does_its_work() {
-    let Some(cloud) = Cloud::new("boot_timeout_seconds = 12") else { return };
+    let Some(cloud) = Cloud::new("boot_timeout_seconds = 10") else { return };
     cloud.hypervisor.story(|boot| if boot.number == 1 { Power::Off } else { Power::On });
     cloud.beacon.open("gate");
     let id = cloud.submit(1, "gate").await;

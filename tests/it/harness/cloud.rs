@@ -190,7 +190,7 @@ fn config(hypervisor: &Hypervisor, aws: &FaultyEc2, pool: &str) -> String {
     let lines: Vec<String> = lines.map(|(key, value)| format!("{key} = {value}")).collect();
     format!(
         "[server]\npublic_url = \"https://{host}:{port}\"\nclient_binary = {{ {architecture} = \"{}\" }}\n\
-         lost_after_seconds = 5\nclient_timeout_seconds = 2\n\
+         lost_after_seconds = 4\nclient_timeout_seconds = 2\n\
          [service.example]\nruns_per_user = 10\nmax_runs = 10\nclients = []\n\
          [pool.burst]\n{}\n{pool}\n\
          [provider.ec2]\nregion = \"eu-west-1\"\nendpoint = \"{}\"\n",

@@ -278,6 +278,7 @@ pub(super) mod service {
     /// What one job may use.
     pub const MEMORY: &str = "memory_bytes";
     pub const DISK: &str = "disk_bytes";
+    pub const FILES: &str = "max_files";
     pub const PROCESSES: &str = "max_processes";
     pub const OPEN_FILES: &str = "max_open_files";
     /// Only in the file: base URLs of clients.
@@ -287,7 +288,7 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 12] = [
+    pub const IN_FILE: [&str; 13] = [
         RUNS_PER_USER,
         MAX_RUNS,
         DOWNLOAD_CONTRACT,
@@ -297,11 +298,12 @@ pub(super) mod service {
         NETWORK,
         MEMORY,
         DISK,
+        FILES,
         PROCESSES,
         OPEN_FILES,
         CLIENTS,
     ];
-    pub const IN_ENVIRONMENT: [&str; 14] = [
+    pub const IN_ENVIRONMENT: [&str; 15] = [
         UPLOAD_URL,
         DOWNLOAD_URL,
         TERMINATE_URL,
@@ -314,6 +316,7 @@ pub(super) mod service {
         NETWORK,
         MEMORY,
         DISK,
+        FILES,
         PROCESSES,
         OPEN_FILES,
     ];

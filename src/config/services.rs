@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::{Limits, ServiceName};
 use toml::Value;
 
-use super::keys::{Kind, pool};
 use super::keys::service::{
-    CLIENTS, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK, ON_CONTACT_LOST,
+    CLIENTS, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, FILES, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK, ON_CONTACT_LOST,
     OPEN_FILES, PROCESSES, RUNS_PER_USER, TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
 };
+use super::keys::{Kind, pool};
 use super::mistakes::{Mistake, Origin, did_you_mean};
 use super::parse;
 use super::resolve::{Given, Resolver};
@@ -137,6 +137,7 @@ impl Service<'_> {
         JobLimits {
             memory_bytes: limit(MEMORY),
             disk_bytes: limit(DISK),
+            files: limit(FILES),
             processes: limit(PROCESSES),
             open_files: limit(OPEN_FILES),
         }

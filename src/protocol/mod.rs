@@ -77,6 +77,9 @@ pub struct JobLimits {
     /// On the disk: its directories and its log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_bytes: Option<u64>,
+    /// Files and directories in its directories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
     /// At once, threads included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processes: Option<u64>,

@@ -1,12 +1,26 @@
 //! A job that takes more than it may is ended, says why, and its neighbours and its client go on.
 
+use std::time::Duration;
+
 use domain::End;
 use job_orchestrator::protocol::JobLimits;
 
-use crate::harness::rig::{Executor, Rig};
+use crate::harness::rig::{Executor, Rig, wait_for};
 use crate::harness::{Bed, Form, example};
 
 const LITTLE: u64 = 20_000_000;
+/// Where the kernel counts the processes of a job by itself.
+const COUNTED: [Executor; 3] = [Executor::OwnUser, Executor::OwnUserShared, Executor::UserNamespace];
+/// Doubles itself eight times, and tries for as long as it is not let.
+const BOMB: &str = "exec python3 -c 'import os, time
+doubled = 0
+while doubled < 8:
+    try:
+        os.fork()
+        doubled += 1
+    except OSError: time.sleep(0.01)
+os.write(os.open(\"grown\", os.O_WRONLY | os.O_CREAT | os.O_APPEND), b\".\")
+time.sleep(60)'";
 
 /// Under every executor, with a neighbour that is still there afterwards.
 async fn ends_by(limits: JobLimits, script: &str, expected: &str) {
@@ -42,11 +56,89 @@ async fn room_on_the_disk_is_limited_wherever_it_is_taken() {
     }
 }
 
+/// Else a script would have all the room there is, and nobody would see where it is.
+#[tokio::test]
+async fn room_that_removed_files_take_is_limited_too() {
+    let limits = JobLimits { disk_bytes: Some(LITTLE), ..JobLimits::default() };
+    for place in ["out", "$TMPDIR/out"] {
+        let script = format!("exec 3> {place}; rm {place}; head -c 25000000 /dev/urandom >&3");
+        goes_its_way_without_a_limit(&script).await;
+        ends_by(limits, &format!("{script}; sleep 60"), "disk 20 MB").await;
+    }
+}
+
+#[tokio::test]
+async fn number_of_files_is_limited_wherever_they_are() {
+    let limits = JobLimits { files: Some(500), ..JobLimits::default() };
+    for script in [
+        "for n in $(seq 600); do : > $n; done",
+        "cd $TMPDIR; for n in $(seq 600); do : > $n; done",
+        "mkdir $(seq 600)",
+        "for n in $(seq 600); do ln -s / $n; done",
+        "for n in $(seq 600); do mkdir d; cd d; done",
+        "ulimit -n 1000; for n in $(seq 600); do exec {open}> out; rm out; done",
+    ] {
+        goes_its_way_without_a_limit(script).await;
+        ends_by(limits, &format!("{script}; sleep 60"), "files 500").await;
+    }
+}
+
+/// So it does take what it is ended for.
+async fn goes_its_way_without_a_limit(script: &str) {
+    let (job, end) = Rig::new().await.run(&format!("set -e; {script}; exit 3")).await;
+    assert_eq!(end, End::Exit(3), "{}", job.log());
+}
+
+#[tokio::test]
+async fn fork_bomb_grows_to_its_limit_and_no_further() {
+    let rig = Rig::new().await;
+    let bomb = rig.start(BOMB).await;
+    let grown = bomb.dir.join("work/grown");
+    wait_for(|| grown.metadata().is_ok_and(|grown| grown.len() == 256).then_some(())).await;
+    bomb.keeper().unwrap().kill().unwrap();
+    assert_eq!(bomb.end().await, End::Killed);
+    assert!(bomb.processes().is_empty());
+    for executor in COUNTED {
+        let rig = Rig::under(executor).await;
+        let neighbour = rig.start("echo > ready; sleep 1000").await;
+        neighbour.wrote("ready").await;
+        let (bomb, mut start) = rig.payload(BOMB);
+        start.submission.limits.processes = Some(20);
+        start.submission.walltime_ms = Some(Duration::from_secs(4).as_millis() as u64);
+        rig.launcher.launch(start).await.unwrap();
+        wait_for(|| (bomb.processes().len() >= 15).then_some(())).await;
+        let (other, end) = rig.run("sort < /etc/passwd | wc -l > out; exit 3").await;
+        assert_eq!(end, End::Exit(3), "{executor:?}: {}", other.log());
+        assert!(bomb.processes().len() <= 20, "{executor:?}");
+        assert_eq!(bomb.end().await, End::Limit("wall time 4 s".to_owned()), "{executor:?}: {}", bomb.log());
+        assert!(bomb.processes().is_empty(), "{executor:?}");
+        assert!(!neighbour.processes().is_empty(), "{executor:?}: the neighbour is gone");
+        neighbour.keeper().unwrap().kill().unwrap();
+        assert_eq!(neighbour.end().await, End::Killed);
+    }
+}
+
+#[tokio::test]
+async fn client_and_its_other_jobs_go_on_beside_a_fork_bomb() {
+    let bed = Bed::new();
+    let client = bed.isolated_client("client", &[]);
+    let server = bed.server_with(&example(&[&client], "max_processes = 20\nwalltime_seconds = 4"), &[]);
+    let bomb = server.submit(Form::new(1).script(BOMB)).await;
+    wait_for(|| (client.processes_of_jobs().len() >= 15).then_some(())).await;
+    let other = server.submit(Form::new(2).script("echo fine > out")).await;
+    assert_eq!(server.ended(other).await.status(), "Completed");
+    let bomb = server.ended(bomb).await;
+    let why = bomb.0["outcome"]["text"].as_str();
+    assert_eq!((bomb.status(), why), ("Failed", Some("limit exceeded: wall time 4 s")), "{:#}", bomb.0);
+    assert_eq!(client.processes_of_jobs(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn job_that_stays_below_its_limits_is_left_alone() {
     let limits = JobLimits {
         memory_bytes: Some(500_000_000),
         disk_bytes: Some(LITTLE),
+        files: Some(64),
         processes: Some(64),
         open_files: Some(64),
     };
@@ -76,7 +168,7 @@ for descriptor in opened: os.close(descriptor)
 started = most(lambda: subprocess.Popen([\"sleep\", \"60\"]))
 print(\"USED\", len(started), len(opened))
 for process in started: process.kill()'";
-    for executor in [Executor::OwnUser, Executor::OwnUserShared, Executor::UserNamespace] {
+    for executor in COUNTED {
         let rig = Rig::under(executor).await;
         let (job, mut start) = rig.payload(script);
         start.submission.limits = limits;

@@ -281,6 +281,7 @@ pub(super) mod service {
     pub const FILES: &str = "max_files";
     pub const PROCESSES: &str = "max_processes";
     pub const OPEN_FILES: &str = "max_open_files";
+    pub const CPU: &str = "cpu_percent";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
@@ -288,7 +289,7 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 13] = [
+    pub const IN_FILE: [&str; 14] = [
         RUNS_PER_USER,
         MAX_RUNS,
         DOWNLOAD_CONTRACT,
@@ -301,9 +302,10 @@ pub(super) mod service {
         FILES,
         PROCESSES,
         OPEN_FILES,
+        CPU,
         CLIENTS,
     ];
-    pub const IN_ENVIRONMENT: [&str; 15] = [
+    pub const IN_ENVIRONMENT: [&str; 16] = [
         UPLOAD_URL,
         DOWNLOAD_URL,
         TERMINATE_URL,
@@ -319,5 +321,6 @@ pub(super) mod service {
         FILES,
         PROCESSES,
         OPEN_FILES,
+        CPU,
     ];
 }

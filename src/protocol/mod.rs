@@ -86,6 +86,9 @@ pub struct JobLimits {
     /// Of one process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_files: Option<u64>,
+    /// Of one processor, in percent: 200 are two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<u64>,
 }
 
 /// What of the client's network a job has.

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use domain::End;
+use job_orchestrator::client::exec::Groups;
 use job_orchestrator::protocol::JobLimits;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use crate::harness::rig::{Executor, Rig, wait_for};
+use crate::harness::rig::{Executor, Job, Rig, wait_for};
 use crate::harness::{Bed, Form, example};
 
 const LITTLE: u64 = 20_000_000;
@@ -24,8 +27,15 @@ time.sleep(60)'";
 
 /// Under every executor, with a neighbour that is still there afterwards.
 async fn ends_by(limits: JobLimits, script: &str, expected: &str) {
+    let mut rigs = Vec::new();
     for executor in Executor::ISOLATED {
-        let rig = Rig::under(executor).await;
+        rigs.push(Rig::under(executor).await);
+        if limits.memory_bytes.is_some() {
+            rigs.extend(Rig::with_groups(executor).await);
+        }
+    }
+    for rig in rigs {
+        let executor = rig.executor;
         let neighbour = rig.start("echo > ready; sleep 1000").await;
         neighbour.wrote("ready").await;
         let (job, mut start) = rig.payload(script);
@@ -33,10 +43,84 @@ async fn ends_by(limits: JobLimits, script: &str, expected: &str) {
         rig.launcher.launch(start).await.unwrap();
         assert_eq!(job.end().await, End::Limit(expected.to_owned()), "{executor:?}: {}", job.log());
         assert!(job.processes().is_empty(), "{executor:?}");
+        assert_eq!(rig.groups_of_jobs(), 0, "{executor:?}");
         assert!(!neighbour.processes().is_empty(), "{executor:?}: the neighbour is gone");
         neighbour.keeper().unwrap().kill().unwrap();
         assert_eq!(neighbour.end().await, End::Killed);
     }
+}
+
+/// Where the kernel lets us have control groups.
+async fn with_groups(limits: JobLimits, script: &str, seen: impl Fn(&Job, End)) {
+    for executor in [Executor::OwnUser, Executor::OwnUserShared] {
+        let Some(rig) = Rig::with_groups(executor).await else { return };
+        let (job, mut start) = rig.payload(script);
+        start.submission.limits = limits;
+        rig.launcher.launch(start).await.unwrap();
+        let end = job.end().await;
+        seen(&job, end);
+        assert_eq!(rig.groups_of_jobs(), 0, "{executor:?}");
+    }
+}
+
+#[tokio::test]
+async fn job_whose_memory_ran_out_has_failed_by_that_whatever_it_says_itself() {
+    let limits = JobLimits { memory_bytes: Some(100_000_000), ..JobLimits::default() };
+    let too_much = End::Limit("memory 100 MB".to_owned());
+    with_groups(limits, "python3 -c 'bytearray(200_000_000)'; exit 0", |job, end| {
+        assert_eq!(end, too_much, "{}", job.log());
+    })
+    .await;
+    // In the smallest room there is nobody but the box's first process, and no keeper.
+    let none = JobLimits { memory_bytes: Some(1), ..JobLimits::default() };
+    with_groups(none, "exit 0", |job, end| assert_eq!(end, End::Limit("memory 1 bytes".to_owned()), "{}", job.log()))
+        .await;
+}
+
+/// Files in memory, which no process has mapped.
+#[tokio::test]
+async fn memory_that_is_nobodys_is_limited_by_groups() {
+    let limits = JobLimits { memory_bytes: Some(100_000_000), ..JobLimits::default() };
+    let Some(rig) = Rig::with_groups(Executor::OwnUser).await else { return };
+    let (job, mut start) = rig.payload("head -c 200000000 /dev/zero > /dev/shm/held; sleep 60");
+    start.submission.limits = limits;
+    rig.launcher.launch(start).await.unwrap();
+    assert_eq!(job.end().await, End::Limit("memory 100 MB".to_owned()), "{}", job.log());
+}
+
+#[tokio::test]
+async fn share_of_the_processor_is_held_by_groups() {
+    let limits = JobLimits { cpu_percent: Some(20), ..JobLimits::default() };
+    let script = "python3 -c 'import time
+began = time.monotonic()
+while time.monotonic() < began + 2: pass
+print(\"SHARE\", round(100 * time.process_time() / (time.monotonic() - began)))'";
+    with_groups(limits, script, |job, end| {
+        let log = job.log();
+        assert_eq!(end, End::Exit(0), "{log}");
+        let share: u32 = log.lines().find_map(|line| line.strip_prefix("SHARE ")).unwrap().parse().unwrap();
+        assert!((5..=30).contains(&share), "{share} %");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn groups_that_a_killed_keeper_leaves_are_removed_at_the_next_start() {
+    let Some(rig) = Rig::with_groups(Executor::OwnUser).await else { return };
+    let (job, mut start) = rig.payload("echo > ready; sleep 1000");
+    start.submission.limits = JobLimits { processes: Some(20), ..JobLimits::default() };
+    rig.launcher.launch(start).await.unwrap();
+    job.wrote("ready").await;
+    Groups::make_ready(&rig.name()).unwrap();
+    assert_eq!(rig.groups_of_jobs(), 1, "a job that runs is in it");
+    kill(Pid::from_raw(job.keeper_pid()), Signal::SIGKILL).unwrap();
+    wait_for(|| job.processes().is_empty().then_some(())).await;
+    assert_eq!(rig.groups_of_jobs(), 1);
+    wait_for(|| {
+        Groups::make_ready(&rig.name()).unwrap();
+        (rig.groups_of_jobs() == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -141,6 +225,7 @@ async fn job_that_stays_below_its_limits_is_left_alone() {
         files: Some(64),
         processes: Some(64),
         open_files: Some(64),
+        cpu_percent: Some(1_000),
     };
     for executor in Executor::ISOLATED {
         let rig = Rig::under(executor).await;
@@ -149,6 +234,8 @@ async fn job_that_stays_below_its_limits_is_left_alone() {
         rig.launcher.launch(start).await.unwrap();
         assert_eq!(job.end().await, End::Exit(3), "{executor:?}: {}", job.log());
     }
+    let script = "echo out > out; (sleep 0.6 | cat) & sleep 0.6; wait; exit 3";
+    with_groups(limits, script, |job, end| assert_eq!(end, End::Exit(3), "{}", job.log())).await;
 }
 
 /// At most 40 are ever asked for, should the limit not hold.

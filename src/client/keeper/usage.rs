@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use domain::End;
 
 use super::{LOG_FILE, Start, TEMP_DIR, WORK_DIR, tree};
+use crate::client::exec::Group;
 
 /// From one look to the next, and how much longer than the look itself that is.
 const EVERY: Duration = Duration::from_millis(250);
@@ -23,22 +24,23 @@ const BLOCK: u64 = 512;
 const KIB: u64 = 1024;
 
 /// Watches one job.
-pub(super) struct Usage {
+pub(super) struct Usage<'a> {
     memory: Option<u64>,
+    group: &'a Group,
     disk: Option<u64>,
     files: Option<u64>,
     dir: PathBuf,
     next: Instant,
 }
 
-impl Usage {
+impl<'a> Usage<'a> {
     /// `None` where nothing has to be watched.
-    pub(super) fn of(start: &Start, now: Instant) -> Option<Self> {
+    pub(super) fn of(start: &Start, group: &'a Group, now: Instant) -> Option<Self> {
         let limits = &start.submission.limits;
         let (memory, disk) = (limits.memory_bytes, limits.disk_bytes);
         let files = limits.files.or(disk.map(|_| FILES_MAX));
         let is_watched = memory.is_some() || files.is_some();
-        is_watched.then(|| Self { memory, disk, files, dir: start.dir.clone(), next: now + EVERY })
+        is_watched.then(|| Self { memory, group, disk, files, dir: start.dir.clone(), next: now + EVERY })
     }
 
     /// How long until the next look.
@@ -60,9 +62,15 @@ impl Usage {
         Ok(exceeded.map(End::Limit))
     }
 
+    /// The end of a job of which the kernel ended a process because its memory was used up.
+    pub(super) fn out_of_memory(&self) -> Option<End> {
+        let most = self.memory.filter(|_| self.group.ran_out_of_memory())?;
+        Some(End::Limit(format!("memory {}", size(most))))
+    }
+
     fn look(&self) -> io::Result<Option<String>> {
         if let Some(most) = self.memory
-            && memory_used()? > most
+            && (self.group.ran_out_of_memory() || !self.group.holds_memory() && memory_used()? > most)
         {
             return Ok(Some(format!("memory {}", size(most))));
         }

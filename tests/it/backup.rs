@@ -2,6 +2,7 @@
 //! job for another.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -320,4 +321,20 @@ async fn a_backup_has_the_policies_that_were_handed_in_and_is_not_whole_without_
     assert_eq!(std::fs::read(restored.join(name)).unwrap(), b"no real one");
     std::fs::remove_file(dir.join(name)).unwrap();
     refused(&restore(&dir, &bed.path().join("again")), "1 policies, and has");
+}
+
+/// Instances that were launched before a restore are the restored server's.
+#[tokio::test]
+async fn a_restored_server_has_the_key_that_its_instances_know_and_nobody_else_reads_it() {
+    let bed = Bed::new();
+    let server = bed.server(&[]);
+    let (to, again) = (bed.path().join("backup"), bed.path().join("again"));
+    done(&backup(&server, &to, &[]));
+    done(&restore(&to, &again));
+    let key = |dir: &Path| std::fs::read(dir.join("secrets/server-key.pem")).unwrap();
+    assert_eq!(key(&again), key(&server.dir));
+    for dir in [&server.dir, &to, &again] {
+        let mode = |path: &str| dir.join(path).metadata().unwrap().mode() & 0o777;
+        assert_eq!((mode("secrets"), mode("secrets/server-key.pem")), (0o700, 0o600), "{}", dir.display());
+    }
 }

@@ -12,6 +12,8 @@ pub mod fake;
 mod http;
 pub mod hypervisor;
 mod init;
+#[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
+pub mod moto;
 mod mount;
 mod no_boxes;
 pub mod policies;

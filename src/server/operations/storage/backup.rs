@@ -57,6 +57,7 @@ pub async fn backup(
     let (server_id, total) = (inspection.server_id().await?, inspection.count().await?);
     copying.jobs(&mut inspection, |done| progress(done, total)).await?;
     copying.components()?;
+    copying.key()?;
     drop(inspection);
     clean(&copy, &copying.done.removed_meanwhile).await?;
     finish(target, &copying.done, server_id)
@@ -160,6 +161,17 @@ impl Copying {
     pub(super) fn components(&mut self) -> Result<(), BackupError> {
         self.done.components = components::copy(&self.from, &self.to, self.sharing)?;
         Ok(())
+    }
+
+    /// Copies the key that instances know the server by, so that a restored one is theirs too. Never under a second name:
+    /// what is secret has one place each.
+    pub(super) fn key(&self) -> Result<(), BackupError> {
+        let (from, to) = (self.from.server_key(), self.to.server_key());
+        match copies::copy_tree(&from, &to, Sharing::Copy) {
+            // A backup from before servers had one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => Ok(()),
+            copied => copied.map(drop).map_err(|source| BackupError::Copy { path: from, source }),
+        }
     }
 
     fn job(&mut self, row: &JobRow) -> Result<(), BackupError> {

@@ -68,6 +68,7 @@ pub async fn restore(
     let mut copying = Copying::new(Places::new(from.to_owned()), places.clone(), Sharing::Copy);
     copying.jobs(&mut inspection, |done| progress(done, manifest.jobs)).await?;
     copying.components()?;
+    copying.key()?;
     drop(inspection);
     compare(&manifest, &copying.done)?;
     copies::sync_disk(places.root()).map_err(failed(places.root()))?;

@@ -145,7 +145,8 @@ async fn its_own_limits_are_not_the_jobs_to_raise() {
         try 'to be taken last' bash -c 'echo -1000 > /proc/self/oom_score_adj'"
     );
     for executor in Executor::ISOLATED {
-        let (job, _) = Rig::under(executor).await.run(&script).await;
+        let rig = Rig::under(executor).await;
+        let (job, _) = rig.run(&script).await;
         assert_eq!(job.booty(), Vec::<String>::new(), "{executor:?}: {}", job.log());
     }
 }

@@ -169,7 +169,8 @@ async fn number_of_files_is_limited_wherever_they_are() {
 
 /// So it does take what it is ended for.
 async fn goes_its_way_without_a_limit(script: &str) {
-    let (job, end) = Rig::new().await.run(&format!("set -e; {script}; exit 3")).await;
+    let rig = Rig::new().await;
+    let (job, end) = rig.run(&format!("set -e; {script}; exit 3")).await;
     assert_eq!(end, End::Exit(3), "{}", job.log());
 }
 

@@ -119,10 +119,10 @@ impl Rig {
 
     /// With control groups that hold the jobs; none where they cannot be had.
     pub async fn with_groups(executor: Executor) -> Option<Self> {
-        let mut rig = Self::under(executor).await;
         if !executor.is_root() || executor == Executor::Plain {
             return None;
         }
+        let mut rig = Self::under(executor).await;
         rig.groups = Groups::make_ready(&rig.name()).ok()?;
         Some(rig)
     }

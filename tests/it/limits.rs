@@ -157,8 +157,6 @@ async fn number_of_files_is_limited_wherever_they_are() {
     for script in [
         "for n in $(seq 600); do : > $n; done",
         "cd $TMPDIR; for n in $(seq 600); do : > $n; done",
-        "mkdir $(seq 600)",
-        "for n in $(seq 600); do ln -s / $n; done",
         "for n in $(seq 600); do mkdir d; cd d; done",
         "ulimit -n 1000; for n in $(seq 600); do exec {open}> out; rm out; done",
     ] {

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use domain::{AssignmentId, JobId};
-use job_orchestrator::client::exec::{Confinement, Isolation, Namespaces};
+use job_orchestrator::client::exec::{Confinement, Groups, Isolation, Namespaces};
 use job_orchestrator::client::keeper::{Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job};
 use job_orchestrator::protocol::{JobLimits, Network, Submission};
@@ -40,6 +40,7 @@ async fn measure(rounds: usize, dir: &str) -> Outcome<()> {
             namespaces,
             network: Network::Host,
             group: None,
+            groups: Groups::default(),
             hidden: vec![dir.path().to_owned()],
         })
     };

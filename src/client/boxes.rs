@@ -11,7 +11,7 @@ use domain::AssignmentId;
 use tokio::process::Command;
 
 use super::exec::{
-    Confinement, Namespaces, Plan, Probe, Refusal, Surroundings, Wish, close_doors, closed_to_others, decide,
+    Confinement, Groups, Namespaces, Plan, Probe, Refusal, Surroundings, Wish, close_doors, closed_to_others, decide,
 };
 use crate::config::settings::{ClientSettings, UidRange};
 use crate::protocol::Submission;
@@ -65,11 +65,11 @@ impl Boxes {
         check_the_way(plan, data)?;
         let mut hidden = vec![data.to_owned()];
         hidden.extend(settings.cluster_key_file.iter().filter_map(|file| file.canonicalize().ok()));
-        let group = match plan {
-            Plan::Isolated { .. } => doors(settings, journal),
-            Plan::Plain | Plan::TrustedOnly => None,
+        let (group, groups) = match plan {
+            Plan::Isolated { .. } => (doors(settings, journal), groups(journal)),
+            Plan::Plain | Plan::TrustedOnly => (None, Groups::default()),
         };
-        let surroundings = Surroundings { hidden, group, has_key: settings.cluster_key.is_some() };
+        let surroundings = Surroundings { hidden, group, groups, has_key: settings.cluster_key.is_some() };
         Ok(Self { plan, surroundings, range: settings.uid_range, taken: Mutex::default() })
     }
 
@@ -114,6 +114,7 @@ impl Boxes {
         if let Some(group) = &self.surroundings.group {
             let _ = std::fs::remove_dir(group);
         }
+        self.surroundings.groups.close();
     }
 
     /// Nothing of the attempt runs any more.
@@ -144,6 +145,17 @@ fn doors(settings: &ClientSettings, journal: &str) -> Option<PathBuf> {
         );
     };
     group.inspect_err(warn).ok()
+}
+
+/// Without them limits are watched, as far as they can be.
+fn groups(journal: &str) -> Groups {
+    let told = |error: &io::Error| {
+        tracing::info!(
+            error = chain(error),
+            "no control groups hold what jobs use: memory is watched, cpu_percent is not held"
+        );
+    };
+    Groups::make_ready(&format!("job-orchestrator-{journal}")).inspect_err(told).unwrap_or_default()
 }
 
 async fn probe(program: &Path, range: UidRange) -> io::Result<Probe> {

@@ -283,8 +283,10 @@ pub(super) mod service {
     /// What one job may use.
     pub const MEMORY: &str = "memory_bytes";
     pub const DISK: &str = "disk_bytes";
+    pub const FILES: &str = "max_files";
     pub const PROCESSES: &str = "max_processes";
     pub const OPEN_FILES: &str = "max_open_files";
+    pub const CPU: &str = "cpu_percent";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
@@ -292,7 +294,7 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 12] = [
+    pub const IN_FILE: [&str; 14] = [
         RUNS_PER_USER,
         MAX_RUNS,
         DOWNLOAD_CONTRACT,
@@ -302,11 +304,13 @@ pub(super) mod service {
         NETWORK,
         MEMORY,
         DISK,
+        FILES,
         PROCESSES,
         OPEN_FILES,
+        CPU,
         CLIENTS,
     ];
-    pub const IN_ENVIRONMENT: [&str; 14] = [
+    pub const IN_ENVIRONMENT: [&str; 16] = [
         UPLOAD_URL,
         DOWNLOAD_URL,
         TERMINATE_URL,
@@ -319,7 +323,9 @@ pub(super) mod service {
         NETWORK,
         MEMORY,
         DISK,
+        FILES,
         PROCESSES,
         OPEN_FILES,
+        CPU,
     ];
 }

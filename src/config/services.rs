@@ -6,8 +6,8 @@ use domain::{Limits, ServiceName};
 use toml::Value;
 
 use super::keys::service::{
-    CLIENTS, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK, ON_CONTACT_LOST,
-    OPEN_FILES, PROCESSES, RUNS_PER_USER, TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
+    CLIENTS, CPU, DISK, DOWNLOAD_CONTRACT, DOWNLOAD_URL, FILES, IN_ENVIRONMENT, MAX_RUNS, MEMORY, NETWORK,
+    ON_CONTACT_LOST, OPEN_FILES, PROCESSES, RUNS_PER_USER, TERMINATE_URL, UNTRUSTED, UPLOAD_URL, WALLTIME,
 };
 use super::keys::{Kind, pool};
 use super::mistakes::{Mistake, Origin, did_you_mean};
@@ -97,6 +97,9 @@ fn name(resolver: &mut Resolver<'_>, text: &str, in_file: bool) -> Option<Servic
     })
 }
 
+/// Percent of one processor: 1,024 of them.
+const CPU_MAX: u64 = 102_400;
+
 /// What both layers say about one service.
 struct Service<'a> {
     name: &'a ServiceName,
@@ -133,12 +136,15 @@ impl Service<'_> {
     }
 
     fn job_limits(&self, resolver: &mut Resolver<'_>) -> JobLimits {
+        let cpu_percent = self.take(resolver, CPU, Kind::Number, parse::whole(1..=CPU_MAX));
         let mut limit = |key| self.take(resolver, key, Kind::Number, parse::whole(1..=u64::MAX >> 1));
         JobLimits {
             memory_bytes: limit(MEMORY),
             disk_bytes: limit(DISK),
+            files: limit(FILES),
             processes: limit(PROCESSES),
             open_files: limit(OPEN_FILES),
+            cpu_percent,
         }
     }
 

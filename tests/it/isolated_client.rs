@@ -1,8 +1,9 @@
 //! Jobs in boxes, all the way from an upload to its results, over the restarts of their client.
 
-use crate::harness::caller::{Caller, recorded, wait_for_file};
-use crate::harness::{Bed, Form, Record, command_without, example, unzip};
+use crate::harness::caller::{Caller, form, new_id, recorded, spec, wait_for_file};
+use crate::harness::{Bed, Form, Record, command_without, example, unzip, without_boxes};
 use domain::End;
+use job_orchestrator::protocol::Submission;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::process::Stdio;
 
@@ -122,6 +123,38 @@ async fn job_does_not_reach_its_client_also_when_that_is_gone() {
     std::fs::write(caller.dir(id).join("work/go"), "").unwrap();
     client.start();
     assert_eq!(Caller::new(&client).end(id).await, End::Exit(3));
+}
+
+#[tokio::test]
+async fn client_that_can_make_no_box_refuses_scripts_that_are_not_trusted_and_says_what_to_do() {
+    let bed = Bed::new();
+    let client = without_boxes(|| bed.isolated_client("client", &[]));
+    let caller = Caller::new(&client);
+    let id = new_id();
+    let refused = caller.submit(id, form(id, 1).script("echo > ran")).await;
+    let told = String::from_utf8_lossy(&refused.body).into_owned();
+    assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (403, &"untrusted".into()), "{told}");
+    for remedy in ["as root", "untrusted = false", "--no-isolation", "client check"] {
+        assert!(told.contains(remedy), "{told}");
+    }
+    assert_eq!(client.attempts(), Vec::<std::path::PathBuf>::new());
+    let trusted = Submission { trusted: true, ..spec(new_id()) };
+    assert_eq!(caller.end(caller.start_as(&trusted, "exit 3").await).await, End::Exit(3));
+}
+
+#[tokio::test]
+async fn remedy_reaches_who_asks_the_server_why_the_job_waits() {
+    let bed = Bed::new();
+    let client = without_boxes(|| bed.isolated_client("client", &[]));
+    let server = bed.server(&[&client]);
+    let id = server.submit(Form::new(1).script("true")).await;
+    server
+        .until("the job's reason names the remedy", async || {
+            let job = server.job(id).await;
+            let told = job.0.to_string();
+            if told.contains("untrusted = false") { Ok(()) } else { Err(told) }
+        })
+        .await;
 }
 
 /// Root in most containers cannot mount.

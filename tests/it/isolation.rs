@@ -10,6 +10,26 @@ use crate::harness::rig::{Executor, Rig};
 /// Begins every script: `try NAME COMMAND…` says whether the command did what it must not.
 const TRY: &str = "try() { name=$1; shift; if \"$@\" > /dev/null 2>&1; then echo \"GOT $name\"; fi; }\n";
 
+/// `call WHAT PID` does to a process what programs for that would, by the system call alone.
+const CALL: &str = "call() { python3 -c 'import ctypes, errno, sys
+what, pid = sys.argv[1], ctypes.c_long(int(sys.argv[2]))
+libc = ctypes.CDLL(None, use_errno=True)
+one, none, seize, pidfd_open, pidfd_getfd = map(ctypes.c_long, (1, 0, 0x4206, 434, 438))
+byte = ctypes.create_string_buffer(1)
+here = (ctypes.c_size_t * 2)(ctypes.addressof(byte), 1)
+there = (ctypes.c_size_t * 2)(4096, 1)
+if what == \"trace\":
+    got = libc.ptrace(seize, pid, none, none) == 0
+elif what == \"read\" or what == \"write\":
+    move = libc.process_vm_readv if what == \"read\" else libc.process_vm_writev
+    # Nothing is mapped there: to be told so is to be let in.
+    got = move(pid, here, one, there, one, none) == -1 and ctypes.get_errno() == errno.EFAULT
+elif what == \"steal\":
+    handle = libc.syscall(pidfd_open, pid, none)
+    got = libc.syscall(pidfd_getfd, ctypes.c_long(handle), one, none) >= 0
+sys.exit(not got)' $@; }
+";
+
 /// A job that lives until it is told to go, in a rig with a secret of the client's.
 async fn with_a_neighbour(executor: Executor) -> (Rig, crate::harness::rig::Job) {
     let rig = Rig::under(executor).await;
@@ -34,7 +54,7 @@ async fn nothing_is_got(attacks: &[(&str, &str)]) {
             .replace("LAUNCHER", &rig.launcher_pid().to_string())
             .replace("TEST", &std::process::id().to_string())
             .replace("KEEPER", &neighbour.keeper_pid().to_string());
-        let (job, end) = rig.run(&format!("{TRY}{filled}exit 0")).await;
+        let (job, end) = rig.run(&format!("{TRY}{CALL}{filled}exit 0")).await;
         assert_eq!(end, End::Exit(0), "{executor:?}: {}", job.log());
         if executor == Executor::Plain {
             let all: Vec<_> = attacks.iter().map(|(name, _)| format!("GOT {name}")).collect();
@@ -84,6 +104,54 @@ async fn processes_of_the_client_and_of_other_jobs_are_out_of_reach() {
 }
 
 #[tokio::test]
+async fn nobody_outside_of_the_box_is_traced_read_or_robbed() {
+    nothing_is_got(&[
+        ("a trace of the keeper", "call trace KEEPER"),
+        ("a trace of the launcher", "call trace LAUNCHER"),
+        ("a trace of the client", "call trace TEST"),
+        ("a trace of a neighbour", "call trace NEIGHBOUR_PID"),
+        ("memory of the keeper", "call read KEEPER"),
+        ("memory of the launcher", "call read LAUNCHER"),
+        ("memory of the client", "call read TEST"),
+        ("memory of a neighbour", "call read NEIGHBOUR_PID"),
+        ("a write to the keeper", "call write KEEPER"),
+        ("a write to a neighbour", "call write NEIGHBOUR_PID"),
+        ("a file of the keeper", "call steal KEEPER"),
+        ("a file of the launcher", "call steal LAUNCHER"),
+        ("a file of the client", "call steal TEST"),
+        ("a file of a neighbour", "call steal NEIGHBOUR_PID"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn limits_of_others_are_not_the_jobs_to_change() {
+    nothing_is_got(&[
+        ("limits of the keeper", "prlimit --pid KEEPER --core=0:0"),
+        ("limits of the launcher", "prlimit --pid LAUNCHER --core=0:0"),
+        ("limits of the client", "prlimit --pid TEST --core=0:0"),
+        ("another to be taken first", "bash -c 'echo 1000 > /proc/KEEPER/oom_score_adj'"),
+        ("another control group", "bash -c 'echo 0 > $(findmnt -no TARGET -t cgroup2 | head -1)/cgroup.procs'"),
+    ])
+    .await;
+}
+
+/// Root in a container may often not do this either, so it is not tried in no box.
+#[tokio::test]
+async fn its_own_limits_are_not_the_jobs_to_raise() {
+    let script = format!(
+        "{TRY}try niceness bash -c 'ulimit -He 40 && ulimit -Se 40'
+        try priority bash -c 'ulimit -Hr 99 && ulimit -Sr 99'
+        try 'to be taken last' bash -c 'echo -1000 > /proc/self/oom_score_adj'"
+    );
+    for executor in Executor::ISOLATED {
+        let rig = Rig::under(executor).await;
+        let (job, _) = rig.run(&script).await;
+        assert_eq!(job.booty(), Vec::<String>::new(), "{executor:?}: {}", job.log());
+    }
+}
+
+#[tokio::test]
 async fn no_right_comes_back() {
     nothing_is_got(&[
         ("a user namespace", "unshare --user true"),
@@ -110,6 +178,9 @@ async fn helper_with_its_owners_rights_gives_none() {
     let helper = place.path().join("helper");
     std::fs::copy("/bin/bash", &helper).unwrap();
     std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o4755)).unwrap();
+    let by_anybody = ["--reuid", "12345", "--clear-groups", helper.to_str().unwrap(), "-p", "-c", "id -u"];
+    let told = std::process::Command::new("setpriv").args(by_anybody).output().unwrap();
+    assert_eq!(told.stdout, b"0\n", "this is no such helper");
     let script = format!("{TRY}try 'root' bash -c '[ $({} -p -c \"id -u\") = 0 ]'", helper.display());
     for executor in Executor::ISOLATED {
         let rig = Rig::under(executor).await;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::cgroups::Groups;
 use super::probe::Probe;
 use crate::protocol::{Network, Submission};
 
@@ -42,6 +43,8 @@ pub struct Isolation {
     pub network: Network,
     /// The control group whose doors are closed.
     pub group: Option<PathBuf>,
+    /// The control groups below which its own are.
+    pub groups: Groups,
     /// Files and directories that are not there for the job; absolute, without links.
     pub hidden: Vec<PathBuf>,
 }
@@ -52,6 +55,8 @@ pub struct Surroundings {
     pub hidden: Vec<PathBuf>,
     /// The control group whose doors are closed.
     pub group: Option<PathBuf>,
+    /// The control groups that hold jobs to their limits.
+    pub groups: Groups,
     /// Whether who has no key gets nowhere with the client, though he reaches it.
     pub has_key: bool,
 }
@@ -146,11 +151,11 @@ impl Plan {
     /// The box of one job. `uid` is its own user, where it has one.
     #[must_use]
     pub fn confinement(self, uid: Option<u32>, network: Network, surroundings: &Surroundings) -> Confinement {
-        let Surroundings { hidden, group, .. } = surroundings.clone();
+        let Surroundings { hidden, group, groups, .. } = surroundings.clone();
         match self {
             Self::Plain | Self::TrustedOnly => Confinement::Plain,
             Self::Isolated { namespaces, .. } => {
-                Confinement::Isolated(Isolation { uid, namespaces, network, group, hidden })
+                Confinement::Isolated(Isolation { uid, namespaces, network, group, groups, hidden })
             }
         }
     }
@@ -189,6 +194,7 @@ mod tests {
             user_namespaces: offered(user_namespaces),
             landlock,
             doors: Ok(()),
+            groups: Ok(()),
         }
     }
 

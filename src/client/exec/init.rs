@@ -17,7 +17,7 @@ use super::files::Grounds;
 use super::mounts::{self, Own};
 use super::script::Script;
 use super::word::{Told, encode, end_of};
-use super::{Isolation, Namespaces, doors, files, namespaces, ownership, privileges, syscalls};
+use super::{Group, Isolation, Namespaces, doors, files, namespaces, ownership, privileges, syscalls};
 use crate::protocol::{JobLimits, Network};
 
 /// For others to read, and to write for nobody else.
@@ -30,6 +30,7 @@ const SHARED: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/run"];
 /// What the first process needs to know.
 pub(super) struct Setup<'a> {
     pub isolation: &'a Isolation,
+    pub group: &'a Group,
     pub work: &'a Path,
     pub temp: &'a Path,
     pub script: &'a Script,
@@ -74,6 +75,7 @@ fn arrange(setup: &Setup<'_>) -> io::Result<()> {
     if let Some(group) = &setup.isolation.group {
         doors::enter(group)?;
     }
+    setup.group.enter()?;
     match setup.isolation.namespaces {
         Namespaces::Shared => return Ok(()),
         Namespaces::User => namespaces::map_this_user(uid, gid)?,

@@ -55,7 +55,8 @@ impl Exec for Isolation {
             Forked::Parent { child } => Ok(Ok(Started { child, word: Some(Word::new(reader)) })),
             Forked::Child => {
                 let limits = &attempt.submission.limits;
-                let setup = Setup { isolation: self, work: &work, temp: &temp, script: &script, limits, keeper };
+                let group = attempt.group;
+                let setup = Setup { isolation: self, group, work: &work, temp: &temp, script: &script, limits, keeper };
                 let code = init::run(&setup, writer);
                 #[expect(
                     clippy::disallowed_methods,

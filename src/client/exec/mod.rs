@@ -7,6 +7,7 @@
 //! What the kernel offers is found out once, by trying it ([`Probe`]); which box a job gets is a pure function of that and
 //! of the settings ([`decide`]); the outcome travels to the keeper as plain data ([`Confinement`]).
 
+mod cgroups;
 mod confinement;
 mod doors;
 mod files;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Pid;
 
+pub use cgroups::{Group, Groups};
 pub use confinement::{Confinement, Isolation, Namespaces, Plan, Refusal, Surroundings, Wish, decide};
 pub use doors::close as close_doors;
 pub use ownership::closed_to_others;
@@ -55,6 +57,8 @@ pub struct Attempt<'a> {
     pub submission: &'a Submission,
     /// The attempt's directory, absolute; [`WORK_DIR`] and [`TEMP_DIR`] are in it.
     pub dir: &'a Path,
+    /// The control groups that hold it to its limits.
+    pub group: &'a Group,
 }
 
 impl Attempt<'_> {
@@ -99,6 +103,17 @@ impl Confinement {
         match self {
             Self::Plain => None,
             Self::Isolated(isolation) => isolation.uid,
+        }
+    }
+
+    /// Makes the control groups that hold a job to its limits; one in no box is in none.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn group(&self, submission: &Submission) -> io::Result<Group> {
+        match self {
+            Self::Plain => Ok(Group::default()),
+            Self::Isolated(isolation) => isolation.groups.make(submission.assignment, &submission.limits),
         }
     }
 

@@ -11,7 +11,7 @@ use rustix::process::{WaitOptions, waitpid};
 use serde::{Deserialize, Serialize};
 
 use super::namespaces::{self, Forked};
-use super::{Namespaces, doors, mounts, privileges};
+use super::{Groups, Namespaces, doors, mounts, privileges};
 use crate::protocol::Network;
 
 /// What was found out. An error says in the kernel's words why not.
@@ -27,6 +27,8 @@ pub struct Probe {
     pub landlock: u32,
     /// Jobs that share the network can be kept from the client and the cloud's metadata.
     pub doors: Result<(), String>,
+    /// What jobs use can be held by control groups.
+    pub groups: Result<(), String>,
 }
 
 /// One thing that was found out, for people.
@@ -40,7 +42,7 @@ pub struct Finding {
 
 impl Probe {
     #[must_use]
-    pub fn findings(&self) -> [Finding; 5] {
+    pub fn findings(&self) -> [Finding; 6] {
         let landlock = if self.landlock == 0 { Err("not in this kernel".to_owned()) } else { Ok(()) };
         let finding = |what, outcome: &Result<(), String>, remedy| Finding { what, outcome: outcome.clone(), remedy };
         [
@@ -68,6 +70,12 @@ impl Probe {
                 "run the client as root with control groups of version 2 mounted and writable; without it give server and \
                  client a --cluster-key, or say network = \"none\" for services",
             ),
+            finding(
+                "memory, processes and the processor held by control groups",
+                &self.groups,
+                "run the client as root with control groups of version 1 mounted and writable; without them memory is looked \
+                 at four times a second, and cpu_percent is not held",
+            ),
         ]
     }
 }
@@ -85,12 +93,17 @@ pub fn probe(uid: u32) -> Probe {
         }),
         landlock: landlock_version(),
         doors: try_doors().map_err(|error| error.to_string()),
+        groups: try_groups().map_err(|error| error.to_string()),
     }
 }
 
 fn try_doors() -> io::Result<()> {
     let nobody = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     std::fs::remove_dir(doors::close(&format!("job-orchestrator-probe-{}", std::process::id()), nobody)?)
+}
+
+fn try_groups() -> io::Result<()> {
+    Groups::make_ready(&format!("job-orchestrator-probe-{}", std::process::id())).map(|groups| groups.close())
 }
 
 fn in_a_child(namespaces: Namespaces, work: impl FnOnce() -> io::Result<()>) -> Result<(), String> {

@@ -59,12 +59,13 @@ fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce(
     set_name(KEEPER_NAME)?;
     stand_beside_the_job(start, inherited)?;
     let began = Instant::now();
-    let mut limits = Limits::of(start, began)?;
+    let group = start.confinement.group(&start.submission)?;
+    let mut limits = Limits::of(start, &group, began)?;
     if let Some(end) = limits.exceeded()? {
         record_end(hold, &Exit::without_duration(end));
         return Ok(());
     }
-    let attempt = Attempt { submission: &start.submission, dir: &start.dir };
+    let attempt = Attempt { submission: &start.submission, dir: &start.dir, group: &group };
     let executor = start.confinement.executor();
     let mut job = match executor.start(&attempt)? {
         Ok(started) => Job { started, inherited },
@@ -78,6 +79,8 @@ fn keep(start: &Start, hold: &Hold, inherited: &Inherited, started: impl FnOnce(
     let duration = began.elapsed();
     job.leave_nothing(limits.kill_grace())?;
     executor.clean_up(&attempt)?;
+    let end = limits.judged(end);
+    drop(group);
     CrashPoint::ScriptEnded.passed();
     record_end(hold, &Exit::new(end, duration));
     CrashPoint::EndRecorded.passed();

@@ -14,6 +14,7 @@ use domain::End;
 use super::Start;
 use super::contact::{self, BootTime};
 use super::usage::Usage;
+use crate::client::exec::Group;
 use crate::client::record::BootId;
 
 /// For the rounds of KILL, and for a machine that is slow just then.
@@ -21,10 +22,10 @@ const LAST_ROUNDS: Duration = Duration::from_secs(2);
 /// The longest wait between two looks at a lease: waits stand still while the machine sleeps, leases do not.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-pub(super) struct Limits {
+pub(super) struct Limits<'a> {
     walltime: Option<Walltime>,
     lease: Option<Lease>,
-    usage: Option<Usage>,
+    usage: Option<Usage<'a>>,
     kill_grace: Duration,
 }
 
@@ -42,10 +43,10 @@ struct Lease {
     until: Option<BootTime>,
 }
 
-impl Limits {
+impl<'a> Limits<'a> {
     /// # Errors
     /// There is no /proc.
-    pub(super) fn of(start: &Start, began: Instant) -> io::Result<Self> {
+    pub(super) fn of(start: &Start, group: &'a Group, began: Instant) -> io::Result<Self> {
         let limit = start.submission.walltime_ms.map(Duration::from_millis);
         let stop_after = start.submission.stop_after_ms.map(Duration::from_millis);
         let kill_grace = Duration::from_millis(start.kill_grace_ms);
@@ -60,7 +61,7 @@ impl Limits {
             }),
             None => None,
         };
-        let usage = Usage::of(start, began);
+        let usage = Usage::of(start, group, began);
         Ok(Self { walltime: limit.map(|limit| Walltime { limit, began }), lease, usage, kill_grace })
     }
 
@@ -86,6 +87,15 @@ impl Limits {
         }
         let walltime = self.walltime.as_ref().filter(|walltime| walltime.left().is_zero());
         Ok(walltime.map(|walltime| End::Limit(format!("wall time {} s", walltime.limit.as_secs_f64()))))
+    }
+
+    /// The end of a job that is over: one of which the kernel ended a process, because its memory was used up, ended by that,
+    /// whatever the script made of it.
+    pub(super) fn judged(&self, end: End) -> End {
+        match end {
+            End::Exit(_) | End::Signal(_) => self.usage.as_ref().and_then(Usage::out_of_memory).unwrap_or(end),
+            End::Invalid(_) | End::Limit(_) | End::Killed | End::CutOff => end,
+        }
     }
 
     /// When to look again; none: nothing limits the job.

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 
 /// Longest word and longest message of a refusal that are repeated, in characters.
 const CODE_SHOWN: usize = 40;
-const MESSAGE_SHOWN: usize = 200;
+const MESSAGE_SHOWN: usize = 500;
 /// The code of an answer that is no refusal of ours, as of a proxy in between.
 const UNEXPECTED: &str = "unexpected-answer";
 

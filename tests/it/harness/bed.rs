@@ -1,5 +1,6 @@
 //! A test's own world: a directory, clients and a server in it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -430,14 +431,19 @@ impl Drop for Bed {
 fn remove_groups(bed: &Path) {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let mounted: Vec<_> = mounts.lines().filter(|line| line.contains(" cgroup2 ")).collect();
+    let own: BTreeSet<_> = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2)?.strip_prefix('/')).collect();
+    let mounted = mounts.lines().filter(|line| line.contains(" cgroup2 ") || line.contains(" cgroup "));
+    let mounted: Vec<_> = mounted.filter_map(|line| line.split(' ').nth(1)).collect();
     for client in std::fs::read_dir(bed).into_iter().flatten().flatten() {
         let Ok(identity) = std::fs::read(client.path().join("client.json")) else { continue };
         let identity: serde_json::Value = serde_json::from_slice(&identity).unwrap_or_default();
         let Some(journal) = identity["journal"].as_str() else { continue };
-        for mount in mounted.iter().filter_map(|line| line.split(' ').nth(1)) {
-            let _ = std::fs::remove_dir(Path::new(mount).join(own).join(format!("job-orchestrator-{journal}")));
+        for (mount, own) in mounted.iter().flat_map(|mount| own.iter().map(move |own| (mount, own))) {
+            let group = Path::new(mount).join(own).join(format!("job-orchestrator-{journal}"));
+            for job in std::fs::read_dir(&group).into_iter().flatten().flatten() {
+                let _ = std::fs::remove_dir(job.path());
+            }
+            let _ = std::fs::remove_dir(group);
         }
     }
 }

@@ -15,6 +15,7 @@ mod init;
 #[path = "../../../crates/provider-ec2/tests/suite/moto.rs"]
 pub mod moto;
 mod mount;
+mod no_boxes;
 pub mod policies;
 pub mod predecessor;
 mod process;
@@ -34,6 +35,7 @@ pub use bed::{Bed, ClientNode, ServerNode, example};
 pub use http::{Answer, Form, Job, unzip};
 pub use init::{Init, is_alive, zombies};
 pub use mount::Mount;
+pub use no_boxes::without_boxes;
 pub use process::{PATIENCE, child_named, command, command_without, pass};
 pub use proxy::Proxy;
 pub use scripts::{Gate, Record};

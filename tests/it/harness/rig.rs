@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use domain::{AssignmentId, End, JobId};
-use job_orchestrator::client::exec::{Confinement, Isolation, Namespaces, closed_to_others};
+use job_orchestrator::client::exec::{Confinement, Groups, Isolation, Namespaces, closed_to_others};
 use job_orchestrator::client::keeper::{Keeper, Launcher, Liveness, Start};
 use job_orchestrator::client::record::{self, BootId, Job as Recorded};
 use job_orchestrator::protocol::{JobLimits, Network, Submission};
@@ -50,7 +50,7 @@ impl Executor {
         matches!(self, Self::OwnUser | Self::UserNamespace)
     }
 
-    fn confinement(self, number: u32, hidden: &Path, group: Option<PathBuf>) -> Confinement {
+    fn confinement(self, number: u32, rig: &Rig) -> Confinement {
         let (uid, namespaces) = match self {
             Self::Plain => return Confinement::Plain,
             Self::OwnUser => (Some(JOB_USER + number), Namespaces::Own),
@@ -62,8 +62,9 @@ impl Executor {
             uid,
             namespaces,
             network: Network::Host,
-            group,
-            hidden: vec![hidden.to_owned()],
+            group: rig.group.clone(),
+            groups: rig.groups.clone(),
+            hidden: vec![rig.jobs()],
         })
     }
 }
@@ -76,6 +77,8 @@ pub struct Rig {
     pub executor: Executor,
     /// The control group whose doors are closed.
     pub group: Option<PathBuf>,
+    /// The control groups that hold jobs to their limits.
+    pub groups: Groups,
     started: std::cell::Cell<u32>,
 }
 
@@ -103,7 +106,38 @@ impl Rig {
             give(&jobs, CLIENT_USER);
         }
         let launcher = launcher_of(executor, dir.path(), &tasks).await;
-        Self { dir, tasks, launcher, executor, group: None, started: std::cell::Cell::new(0) }
+        Self {
+            dir,
+            tasks,
+            launcher,
+            executor,
+            group: None,
+            groups: Groups::default(),
+            started: std::cell::Cell::new(0),
+        }
+    }
+
+    /// With control groups that hold the jobs; none where they cannot be had.
+    pub async fn with_groups(executor: Executor) -> Option<Self> {
+        if !executor.is_root() || executor == Executor::Plain {
+            return None;
+        }
+        let mut rig = Self::under(executor).await;
+        rig.groups = Groups::make_ready(&rig.name()).ok()?;
+        Some(rig)
+    }
+
+    /// Nobody else's.
+    pub fn name(&self) -> String {
+        self.dir.path().file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
+    /// How many control groups of jobs are there.
+    pub fn groups_of_jobs(&self) -> usize {
+        let told = serde_json::to_value(&self.groups).unwrap();
+        let trees = told["trees"].as_array().unwrap().iter();
+        let entries = trees.flat_map(|tree| std::fs::read_dir(tree["jobs"].as_str().unwrap()).unwrap().flatten());
+        entries.filter(|entry| entry.path().is_dir()).count()
     }
 
     /// In a network of its own, in which the machine has the cloud's metadata address.
@@ -149,7 +183,7 @@ impl Rig {
             }
         }
         self.started.set(self.started.get() + 1);
-        let confinement = self.executor.confinement(self.started.get(), &self.jobs(), self.group.clone());
+        let confinement = self.executor.confinement(self.started.get(), self);
         let start = Start { submission, dir: dir.clone(), confinement, kill_grace_ms: GRACE.as_millis() as u64 };
         (Job { dir, assignment }, start)
     }
@@ -190,6 +224,7 @@ impl Drop for Rig {
                 let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
             }
         }
+        self.groups.close();
     }
 }
 

@@ -22,6 +22,7 @@ mod remote;
 mod restore;
 #[cfg(test)]
 mod scripted;
+mod services;
 mod setting_flags;
 mod status;
 mod submit;
@@ -71,6 +72,8 @@ pub enum Command {
     Download(download::Download),
     /// Tell which machines run jobs and why one gets none; lift a quarantine.
     Clients(clients::Clients),
+    /// Tell which services there are, and what those with a script of their own are given.
+    Services(services::Services),
     /// Look at, try, exchange and make policies: whose turn it is, where jobs go, how many machines there are.
     Policy(policy::Policy),
     /// Print the settings in force and where each came from.
@@ -110,6 +113,7 @@ impl Cli {
             Command::Explain(explain) => explain.run(),
             Command::Download(download) => download.run(),
             Command::Clients(clients) => clients.run(),
+            Command::Services(services) => services.run(),
             Command::Policy(policy) => policy.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
             Command::Check(check) => check.run(&Environment::of_process()),

@@ -374,12 +374,15 @@ pub(super) mod service {
     pub const OPEN_FILES: &str = "max_open_files";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
+    /// Only in the file: the operator's own script, and a table of what it is given.
+    pub const RUN: &str = "run";
+    pub const PARAMETERS: &str = "parameters";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
     pub const UPLOAD_URL: &str = "upload_url";
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 12] = [
+    pub const IN_FILE: [&str; 14] = [
         RUNS_PER_USER,
         MAX_RUNS,
         DOWNLOAD_CONTRACT,
@@ -392,6 +395,8 @@ pub(super) mod service {
         PROCESSES,
         OPEN_FILES,
         CLIENTS,
+        RUN,
+        PARAMETERS,
     ];
     pub const IN_ENVIRONMENT: [&str; 14] = [
         UPLOAD_URL,

@@ -17,6 +17,8 @@ pub mod pool_settings;
 mod pools;
 mod report;
 mod resolve;
+mod script_settings;
+mod scripts;
 mod section;
 mod server;
 mod services;

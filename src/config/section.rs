@@ -50,6 +50,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
+        self.table.get(key)
+    }
+
+    /// A value as text, for whoever reports it.
+    pub(super) fn read(&self, resolver: &mut Resolver<'_>, key: &str, kind: Kind) -> Option<Given> {
+        resolver.file_text(format!("{} {key}", self.title), self.table.get(key)?, kind)
+    }
+
     pub(super) fn take<T>(
         &self,
         resolver: &mut Resolver<'_>,
@@ -57,7 +66,7 @@ impl<'a> Section<'a> {
         kind: Kind,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let given = resolver.file_text(format!("{} {key}", self.title), self.table.get(key)?, kind)?;
+        let given = self.read(resolver, key, kind)?;
         let value = resolver.parse(&given, parse)?;
         resolver.report.add(format!("{}.{key}", self.prefix), given.text, given.origin);
         Some(value)

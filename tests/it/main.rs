@@ -32,6 +32,7 @@ mod lease;
 mod limits;
 mod main_job;
 mod openapi;
+mod operator_scripts;
 mod policies_api;
 mod policies_cli;
 mod policies_folder;

@@ -247,7 +247,9 @@ impl Client {
 
     /// Ends all that runs, and waits for it as long as that may take.
     pub async fn end_all(self: &Arc<Self>) {
-        for assignment in self.attempts().alive() {
+        // Its own statement, or the lock would be held in the loop.
+        let alive = self.attempts().alive();
+        for assignment in alive {
             if let Err(error) = self.kill(assignment).await {
                 tracing::error!(%assignment, error = chain(&error), "an attempt is not ended");
             }

@@ -207,13 +207,11 @@ async fn start_scaling(parts: &Parts) -> anyhow::Result<()> {
         tasks.clone(),
         wakes.reconcile(&process_name),
     );
-    for row in store.pools().live().filter(|row| row.provider == process_name) {
-        let pool = parts.settings.scaling.pools.iter().find(|pool| pool.settings.name == row.instance.pool);
-        if let (Some(pool), Some(provider)) = (pool, row.instance.state.provider()) {
-            let invitation = parts.joining.boot(pool, row.id(), &row.instance.launch)?;
-            process.invite_again(provider, &invitation)?;
-        }
-    }
+    process.invite_again(|id| {
+        let row = store.pools().instance(id).cloned()?;
+        let pool = parts.settings.scaling.pools.iter().find(|pool| pool.settings.name == row.instance.pool)?;
+        parts.joining.boot(pool, id, &row.instance.launch).ok()
+    })?;
     let ec2 = match &parts.settings.scaling.ec2 {
         Some(account) => Some(Ec2Provider::connect(account).await),
         None => None,

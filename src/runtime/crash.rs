@@ -126,7 +126,7 @@ mod armed {
 
     impl CrashPoint {
         /// Every point, in the order of a job's way.
-        pub const ALL: [Self; 23] = [
+        pub const ALL: [Self; 26] = [
             Self::UploadWritten,
             Self::UploadDurable,
             Self::JobCommitted,
@@ -140,6 +140,9 @@ mod armed {
             Self::KillCommitted,
             Self::KillSent,
             Self::CleanedCommitted,
+            Self::InstanceRequested,
+            Self::InstanceAnswered,
+            Self::InstanceEnding,
             Self::PayloadWhole,
             Self::PayloadRecorded,
             Self::KeeperAsked,

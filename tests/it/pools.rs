@@ -17,7 +17,7 @@ fn burst(service: &str, pool: &str) -> String {
 }
 
 /// The scripts of these tests speak with the test by files outside.
-const OPEN: [(&str, &str); 1] = [("NO_ISOLATION", "true")];
+const OPEN: [(&str, &str); 1] = [("ORCHESTRATOR_NO_ISOLATION", "true")];
 
 async fn instances(server: &ServerNode) -> Vec<Value> {
     server.get("/api/v1/instances?limit=100").await.json()["instances"].as_array().unwrap().clone()
@@ -81,7 +81,8 @@ async fn jobs_that_may_not_run_now_launch_nothing() {
         ids.push(server.submit(Form::new(1).script(&gate.wait())).await);
     }
     server.reached(ids[0], "Running").await;
-    let other = server.submit(Form::new(2).field("requires", "no_machine_has_this").script("true")).await;
+    let other = server.upload_to("/api/v1/jobs", Form::new(2).field("requires", "no_machine_has_this").script("true"));
+    assert_eq!(other.await.status, 422, "no instance could ever run it");
     let small = server.submit(Form::new(3).script("true")).await;
     assert_eq!(server.ended(small).await.status(), "Completed");
     assert_eq!(instances(&server).await.len(), 2, "one for each user that may run");
@@ -89,7 +90,6 @@ async fn jobs_that_may_not_run_now_launch_nothing() {
     for id in ids {
         assert_eq!(server.ended(id).await.status(), "Completed");
     }
-    assert_eq!(server.job(other).await.status(), "Queued");
     nothing_is_left(&server).await;
     assert_eq!(instances(&server).await.len(), 2);
 }
@@ -173,6 +173,64 @@ async fn pool_that_is_configured_no_more_drains_and_ends() {
 }
 
 #[tokio::test]
+async fn instance_that_an_operator_drains_ends_what_is_busy_only_after_the_deadline_that_he_gave() {
+    let bed = Bed::new();
+    let server = bed.server_with(&burst("", "max = 2"), &OPEN);
+    let gate = Gate::new(&bed, "gate");
+    let first = server.submit(Form::new(1).script(&gate.wait())).await;
+    server.reached(first, "Running").await;
+    assert_eq!(server.post("/api/v1/instances/1/drain?by=me").await.json()["state"], "draining");
+    let second = server.submit(Form::new(2).script("true")).await;
+    assert_eq!(server.ended(second).await.status(), "Completed");
+    let all = instances(&server).await;
+    assert_eq!((&all[1]["state"], &all[1]["running"]), (&"draining".into(), &1.into()), "{all:#?}");
+    let once = bed.path().join("once");
+    let script = format!("[ -e {0} ] && exit 0; touch {0}; sleep 1077", once.display());
+    gate.open();
+    assert_eq!(server.ended(first).await.status(), "Completed");
+    let third = server.submit(Form::new(3).script(&script)).await;
+    server.reached(third, "Running").await;
+    let of = instances_until(&server, "it runs", |all| all.iter().any(|one| one["running"] == 1)).await;
+    let busy = of.iter().find(|one| one["running"] == 1).unwrap()["id"].as_i64().unwrap();
+    server.post(&format!("/api/v1/instances/{busy}/drain?deadline_seconds=1")).await;
+    let job = server.ended(third).await;
+    assert_eq!((job.status(), job.0["attempt"].as_u64()), ("Completed", Some(2)), "{:#}", job.0);
+    let left = processes_with("cmdline", |line| line.starts_with(b"sleep\01077\0"));
+    assert!(left.is_empty(), "the first attempt runs on: {left:?}");
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test]
+async fn operator_protects_an_instance_and_stops_a_pool() {
+    let bed = Bed::new();
+    let server = bed.server_with(&burst("", "max = 2"), &OPEN);
+    let id = server.submit(Form::new(1).script("true")).await;
+    assert_eq!(server.ended(id).await.status(), "Completed");
+    assert_eq!(server.post("/api/v1/instances/1/protect").await.json()["protected"], true);
+    assert_eq!(server.post("/api/v1/instances/1/drain").await.problem(409)["code"], "protected");
+    assert_eq!(server.post("/api/v1/instances/77/drain").await.problem(404)["code"], "no-such-instance");
+    let pool = server.post("/api/v1/pools/burst/pause").await.json();
+    assert_eq!(pool["paused"], "operator", "{pool}");
+    assert_eq!(server.post("/api/v1/pools/burts/pause").await.problem(404)["code"], "no-such-pool");
+    assert_eq!(server.post("/api/v1/instances/1/unprotect").await.json()["protected"], false);
+    nothing_is_left(&server).await;
+    let id = server.submit(Form::new(1).script("true")).await;
+    server
+        .until("it waits because of the pause", async || {
+            let job = server.job(id).await;
+            if job.0["reason"]["code"] == "pool-paused" { Ok(()) } else { Err(job.0.to_string()) }
+        })
+        .await;
+    server.post("/api/v1/pools/burst/resume").await;
+    assert_eq!(server.ended(id).await.status(), "Completed");
+    let decisions = server.get("/api/v1/scaling?pool=burst").await.json();
+    let actions: Vec<_> =
+        decisions["decisions"].as_array().unwrap().iter().flat_map(|one| one["actions"].as_array().unwrap()).collect();
+    assert!(actions.iter().any(|action| action["action"] == "launch"), "{decisions:#}");
+    nothing_is_left(&server).await;
+}
+
+#[tokio::test]
 async fn job_that_waits_for_an_instance_says_so_and_runs_once_it_is_ready() {
     let bed = Bed::new();
     let gate = Gate::new(&bed, "gate");
@@ -189,7 +247,7 @@ async fn job_that_waits_for_an_instance_says_so_and_runs_once_it_is_ready() {
             }
         })
         .await;
-    assert!(reason["text"].as_str().unwrap().contains("boot"), "{reason}");
+    assert!(reason["text"].as_str().unwrap().contains("on its way"), "{reason}");
     assert_eq!(in_state(&instances(&server).await, "booting"), 1);
     gate.open();
     assert_eq!(server.ended(id).await.status(), "Completed");

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use domain::pool::instance::{Refusal, RefusalKind};
 use domain::pool::reconcile::NOT_FOUND_AFTER;
-use domain::pool::{Event, Launch, Listed, ProviderId, ProviderName, ServerId, Tag};
+use domain::pool::{Event, InstanceId, Launch, Listed, ProviderId, ProviderName, ServerId, Tag};
 
 pub use ec2::Ec2Provider;
 pub use process::ProcessProvider;
@@ -115,6 +115,18 @@ impl Providers {
         match self.of(provider)? {
             Provider::Process(process) => Ok(process.list()?),
             Provider::Ec2(ec2) => ec2.list(servers).await,
+        }
+    }
+
+    /// Removes what is left of instances without a live row.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn tidy(&self, provider: &ProviderName, is_live: impl Fn(InstanceId) -> bool) -> Result<(), ProviderError> {
+        match self.of(provider)? {
+            Provider::Process(process) => Ok(process.tidy(is_live)?),
+            // AWS forgets by itself.
+            Provider::Ec2(_) => Ok(()),
         }
     }
 

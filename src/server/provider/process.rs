@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::pool::instance::RefusalKind;
 use domain::pool::{Event, InstanceId, Listed, ProviderId, Tag};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
@@ -114,13 +115,17 @@ impl ProcessProvider {
         self.pid(provider).is_some()
     }
 
-    /// Tells a process from before where this server is.
+    /// Tells processes from before where this server is; `invitation` has none for what is not a live instance's.
     ///
     /// # Errors
-    /// The file cannot be written.
-    pub fn invite_again(&self, provider: &ProviderId, invitation: &[u8]) -> io::Result<()> {
-        let dir = self.dir(provider);
-        if dir.is_dir() { write_secret(&dir, INVITATION, invitation) } else { Ok(()) }
+    /// A file cannot be written.
+    pub fn invite_again(&self, invitation: impl Fn(InstanceId) -> Option<Vec<u8>>) -> io::Result<()> {
+        for Listed { provider, tag, .. } in self.list()? {
+            if let Some(invitation) = tag.and_then(|tag| invitation(tag.instance)) {
+                write_secret(&self.dir(&provider), INVITATION, &invitation)?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn list(&self) -> io::Result<Vec<Listed>> {
@@ -143,8 +148,9 @@ impl ProcessProvider {
     pub(super) fn terminate(&self, instances: &[ProviderId]) {
         for provider in instances {
             let Some(pid) = self.pid(provider) else { continue };
-            if let Err(error) = kill(pid, Signal::SIGTERM) {
-                tracing::error!(provider.id = %provider, %error, "instance is not ended; repeating");
+            match kill(pid, Signal::SIGTERM) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => tracing::error!(provider.id = %provider, %error, "instance is not ended; repeating"),
             }
         }
     }
@@ -153,9 +159,10 @@ impl ProcessProvider {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn tidy(&self, is_live: impl Fn(InstanceId) -> bool) -> io::Result<()> {
+    pub(super) fn tidy(&self, is_live: impl Fn(InstanceId) -> bool) -> io::Result<()> {
         for Listed { provider, tag, is_ended } in self.list()? {
-            if is_ended && !tag.is_some_and(|tag| is_live(tag.instance)) {
+            // Without its tag it is being made.
+            if is_ended && tag.is_some_and(|tag| !is_live(tag.instance)) {
                 std::fs::remove_dir_all(self.dir(&provider))?;
             }
         }

@@ -7,13 +7,15 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use domain::JobId;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal};
 use nix::sys::statvfs::statvfs;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::document;
 use super::http::{Answer, Form, Job};
 use super::process::{PATIENCE, Process, command, command_under_permissions};
+use super::rig::processes_with;
 
 /// Below the ports that the kernel gives to who connects, so that nobody takes one while its owner is down.
 const STEADY_PORTS: std::ops::Range<u16> = 20_000..32_000;
@@ -231,6 +233,20 @@ impl ClientNode {
     /// Processes of its jobs, and their keepers: those that stand in its directories.
     pub fn processes_of_jobs(&self) -> Vec<String> {
         processes(|_, cwd| cwd.starts_with(&self.dir))
+    }
+}
+
+/// A test that failed leaves none of its instances running.
+impl Drop for ServerNode {
+    fn drop(&mut self) {
+        let instances = self.dir.join("instances");
+        if !instances.exists() {
+            return;
+        }
+        let mark = instances.display().to_string();
+        for pid in processes_with("cmdline", |line| String::from_utf8_lossy(line).contains(&mark)) {
+            let _ = signal::kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
     }
 }
 

@@ -141,6 +141,8 @@ impl Loop for Reconcile {
         };
         let found = reconcile(survey, &self.sightings, self.parts.store.now().moment());
         self.apply(found).await?;
+        let pools = self.parts.store.pools();
+        self.providers.tidy(&self.provider, |id| pools.instance(id).is_some())?;
         Ok(Next::After(if self.is_anything_on_its_way() { SOON } else { EVERY }))
     }
 }

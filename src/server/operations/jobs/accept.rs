@@ -1,5 +1,6 @@
 //! Accepting a job: its files are on the disk and its row is committed before anybody hears of its id.
 
+use domain::schedule::snapshot::Shape;
 use domain::{ClientState, IdempotencyKey, JobId, JobRequest, ServiceName, UserId};
 use store::{ContentDigestError, HandIn, NewJob, PayloadKey, PayloadKeyError, StoreError};
 
@@ -207,7 +208,8 @@ fn could_ever_fit(parts: &Parts, request: &JobRequest) -> Result<(), AcceptError
         client.slots >= request.slots.get() && request.requires.hold_for(&client.labels)
     };
     let unheard = |client: &domain::ClientRecord| client.slots == 0;
-    if clients.is_empty() || clients.iter().any(|client| unheard(client) || fits(client)) {
+    if clients.is_empty() || clients.iter().any(|client| unheard(client) || fits(client)) || fits_a_pool(parts, request)
+    {
         return Ok(());
     }
     let mut wanted = vec![format!("slots = {}", request.slots.get())];
@@ -216,6 +218,17 @@ fn could_ever_fit(parts: &Parts, request: &JobRequest) -> Result<(), AcceptError
     }
     let wanted = wanted.join(", ");
     Err(AcceptError::NeverFits { service: request.service.clone(), wanted })
+}
+
+/// Whether an instance that could be launched would take it.
+fn fits_a_pool(parts: &Parts, request: &JobRequest) -> bool {
+    let shape = Shape { slots: request.slots, requires: request.requires.clone() };
+    let pools = parts.settings.scaling.pools.iter().map(|pool| &pool.settings);
+    let mut serving = pools.filter(|pool| pool.services.contains(&request.service));
+    serving.any(|pool| {
+        let learnt = parts.store.pools().learnt(&pool.name);
+        pool.types.iter().any(|of_type| learnt.memory.offer(of_type).takes(&shape))
+    })
 }
 
 #[cfg(test)]

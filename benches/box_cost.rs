@@ -100,6 +100,7 @@ fn prepare(jobs: &Path, confinement: &Confinement) -> Outcome<Start> {
         trusted: false,
         network: Network::Host,
         limits: JobLimits::default(),
+        parameters: false,
     };
     record::begin(&dir, Job { submission: submission.clone(), boot: BootId::current()? })?;
     Ok(Start { submission, dir, confinement: confinement.clone(), kill_grace_ms: 1_000 })

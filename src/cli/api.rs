@@ -66,10 +66,30 @@ pub struct Problem {
     pub field: Option<String>,
     pub value: Option<String>,
     pub remedy: Option<String>,
+    /// Where several fields were wrong, each of them.
+    #[serde(default)]
+    pub mistakes: Vec<FieldMistake>,
+}
+
+/// One field that was wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct FieldMistake {
+    pub field: String,
+    pub value: String,
+    pub detail: String,
+    pub remedy: String,
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.mistakes.is_empty() {
+            write!(f, "{} of the job's fields cannot be used:", self.mistakes.len())?;
+            let told = |mistake: &FieldMistake| {
+                let FieldMistake { field, value, detail, remedy } = mistake;
+                format!("\n  {field} = {value:?}: {detail}; {remedy}")
+            };
+            return self.mistakes.iter().try_for_each(|mistake| f.write_str(&told(mistake)));
+        }
         f.write_str(&self.detail)?;
         match (&self.field, &self.value) {
             (Some(field), Some(value)) => write!(f, " ({field} = {value})")?,
@@ -142,6 +162,42 @@ pub struct Client {
 struct ClientsPage {
     clients: Vec<Value>,
     next: Option<String>,
+}
+
+/// A service as the server tells it, reduced to what is printed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Service {
+    pub name: String,
+    /// Missing where each job brings its own run.sh.
+    pub script: Option<Script>,
+}
+
+/// A script of the operator's.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Script {
+    pub parameters: Vec<Parameter>,
+}
+
+/// What a script is given.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Parameter {
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub required: bool,
+    pub default: Option<Value>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    pub choices: Option<Vec<String>>,
+    pub pattern: Option<String>,
+    pub max_length: Option<u64>,
+    pub description: Option<String>,
+}
+
+/// The list of services, which are printed as they came, too.
+#[derive(Debug, Deserialize)]
+struct ServicesList {
+    services: Vec<Value>,
 }
 
 /// A typed answer with the JSON it came from, for `--json`.
@@ -225,11 +281,15 @@ impl Api {
         let response = accepted(self.answer(self.http.get(url).send(), ANSWER_TIMEOUT).await?).await?;
         let url = response.url().clone();
         let ClientsPage { clients, next } = self.json(response).await?.value;
-        let client = |json: Value| match Client::deserialize(&json) {
-            Ok(value) => Ok(Answer { json, value }),
-            Err(source) => Err(ApiError::Body { url: url.clone(), source }),
-        };
-        Ok((clients.into_iter().map(client).collect::<Result<_, _>>()?, next))
+        Ok((typed(clients, &url)?, next))
+    }
+
+    /// The configured services.
+    pub async fn services(&self) -> Result<Vec<Answer<Service>>, ApiError> {
+        let url = self.url("api/v1/services");
+        let response = self.answer(self.http.get(url.clone()).send(), ANSWER_TIMEOUT).await?;
+        let ServicesList { services } = self.json(accepted(response).await?).await?.value;
+        typed(services, &url)
     }
 
     /// A call that is not sent yet.
@@ -281,6 +341,15 @@ impl Api {
     fn unreachable(&self, source: reqwest::Error) -> ApiError {
         ApiError::Unreachable { base: self.base.clone(), source: source.without_url() }
     }
+}
+
+/// The items of a list with the JSON that they came from.
+fn typed<T: for<'a> Deserialize<'a>>(items: Vec<Value>, url: &Url) -> Result<Vec<Answer<T>>, ApiError> {
+    let item = |json: Value| match T::deserialize(&json) {
+        Ok(value) => Ok(Answer { json, value }),
+        Err(source) => Err(ApiError::Body { url: url.clone(), source }),
+    };
+    items.into_iter().map(item).collect()
 }
 
 /// The quoted ETag of an answer, if it is a strong one: only that promises the same bytes.

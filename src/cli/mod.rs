@@ -24,6 +24,7 @@ mod remote;
 mod restore;
 #[cfg(test)]
 mod scripted;
+mod services;
 mod setting_flags;
 mod status;
 mod submit;
@@ -77,6 +78,8 @@ pub enum Command {
     Pool(pool::PoolCommand),
     /// Tell which instances pools have, and what each costs; drain or protect one.
     Instances(instances::Instances),
+    /// Tell which services there are, and what those with a script of their own are given.
+    Services(services::Services),
     /// Look at, try, exchange and make policies: whose turn it is, where jobs go, how many machines there are.
     Policy(policy::Policy),
     /// Print the settings in force and where each came from.
@@ -118,6 +121,7 @@ impl Cli {
             Command::Clients(clients) => clients.run(),
             Command::Pool(pool) => pool.run(&Environment::of_process()),
             Command::Instances(instances) => instances.run(),
+            Command::Services(services) => services.run(),
             Command::Policy(policy) => policy.run(),
             Command::Config(config) => config.run(&Environment::of_process()),
             Command::Check(check) => check.run(&Environment::of_process()),

@@ -35,7 +35,10 @@ pub enum PayloadError {
     Name(PathBuf),
     #[error("{} and {} would both be called {name}; rename one", first.display(), second.display())]
     Twice { name: String, first: PathBuf, second: PathBuf },
-    #[error("there is no {SCRIPT} among the files; a job is the script of that name and what it needs")]
+    #[error(
+        "there is no {SCRIPT} among the files; a job is the script of that name and what it needs, unless its service has a \
+         script of its own (`job-orchestrator services` says which do)"
+    )]
     NoScript,
 }
 
@@ -50,7 +53,7 @@ impl Payload {
     /// part), directories with all that is below them, and all that is below `dir` named from there.
     ///
     /// # Errors
-    /// Something that cannot be sent, or no run.sh.
+    /// Something that cannot be sent.
     pub fn collect(files: &[PathBuf], dir: Option<&Path>) -> Result<Self, PayloadError> {
         let mut payload = Self::default();
         for path in files {
@@ -59,10 +62,12 @@ impl Payload {
         if let Some(dir) = dir {
             payload.add_directory(dir, "")?;
         }
-        if !payload.files.contains_key(SCRIPT) {
-            return Err(PayloadError::NoScript);
-        }
         Ok(payload)
+    }
+
+    /// Whether it brings its own run.sh.
+    pub fn has_script(&self) -> bool {
+        self.files.contains_key(SCRIPT)
     }
 
     /// Of all contents together.
@@ -206,7 +211,7 @@ mod tests {
     fn what_cannot_be_sent_is_refused_before_anything_is_sent() {
         let dir = job();
         let file = |name: &str| dir.path().join(name);
-        assert!(matches!(Payload::collect(&[file("data")], None), Err(PayloadError::NoScript)));
+        assert!(!Payload::collect(&[file("data")], None).unwrap().has_script());
         assert!(matches!(Payload::collect(&[file("none")], None), Err(PayloadError::Read { .. })));
         let twice = Payload::collect(&[file("run.sh")], Some(dir.path()));
         assert!(matches!(twice, Err(PayloadError::Twice { .. })));

@@ -11,7 +11,7 @@ use reqwest::multipart::Form;
 
 use super::api::{Accepted, Answer, Api, Job};
 use super::download::{self, Destination};
-use super::payload::{self, Payload};
+use super::payload::{self, Payload, PayloadError};
 use super::progress;
 use super::remote::{self, ServerAddress};
 
@@ -20,15 +20,17 @@ Examples:
   job-orchestrator submit run.sh input.pdb --user 1 --service example
   job-orchestrator submit --dir my-job --user 1 --service example --wait --download results
   id=$(job-orchestrator submit run.sh data/ --user 1 --service example)
+  job-orchestrator submit input.pdb --user 1 --service fold --param structure=input.pdb --param cutoff=8.5
 
-Files keep the relative paths they are given by; one must be run.sh. In a pipe only the job's id is printed.
+Files keep the relative paths they are given by; one must be run.sh, unless the service has a script of its own: then
+send its inputs, and its values by --param (`job-orchestrator services` tells which it takes). In a pipe only the job's id
+is printed.
 Exit code: 0 once accepted; with --wait 0 only if the job is Completed, 1 otherwise; 2 for files that cannot be sent.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Submit {
     /// Files and directories of the job.
-    #[arg(required_unless_present = "dir")]
     files: Vec<PathBuf>,
     /// Send everything in DIR, named from there.
     #[arg(long, value_name = "DIR")]
@@ -57,6 +59,9 @@ pub struct Submit {
     /// Your own name for this job: repeating the command with it makes no second job.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<IdempotencyKey>,
+    /// A value for the service's own script. Repeatable.
+    #[arg(long = "param", value_name = "KEY=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
     /// Wait until the job has ended.
     #[arg(long)]
     wait: bool,
@@ -76,6 +81,9 @@ impl Submit {
         let form = self.fields()?;
         let api = self.server.api()?;
         remote::block_on(async {
+            if !payload.has_script() && !has_own_script(&api, &self.service).await? {
+                return Err(PayloadError::NoScript.into());
+            }
             let accepted = upload(&api, form, payload).await?;
             let id = accepted.value.id;
             if !self.json {
@@ -119,8 +127,25 @@ impl Submit {
                 form = form.text(name, text);
             }
         }
+        for (key, value) in &self.parameters {
+            form = form.text(format!("param.{key}"), value.clone());
+        }
         Ok(form)
     }
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE, such as cutoff=8.5".to_owned()),
+    }
+}
+
+/// Whether jobs of a service run the operator's script. Of a service that is not there the upload says more.
+async fn has_own_script(api: &Api, name: &ServiceName) -> anyhow::Result<bool> {
+    let services = api.services().await?;
+    let service = services.into_iter().find(|service| service.value.name == name.as_str());
+    Ok(service.is_none_or(|service| service.value.script.is_some()))
 }
 
 async fn upload(api: &Api, form: Form, payload: Payload) -> anyhow::Result<Answer<Accepted>> {
@@ -200,6 +225,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_for_a_script_of_the_operators_is_sent_with_its_values_and_without_a_script() {
+        let services = json("200 OK", r#"{"services":[{"name":"fold","script":{"parameters":[]}}]}"#);
+        let (url, requests) = serve(vec![services, json("201 Created", r#"{"id":7}"#)]);
+        let line = ["--user", "1", "--service", "fold", "--param", "note=a=b", "--param", "count=3", "--server"];
+        assert_eq!(submit(&[&line[..], &[url.as_str()]].concat()).run().unwrap(), ExitCode::SUCCESS);
+        let request = requests.join().unwrap().remove(1);
+        for part in ["name=\"param.note\"\r\n\r\na=b\r\n", "name=\"param.count\"\r\n\r\n3\r\n"] {
+            assert!(request.contains(part), "{part} is not in {request}");
+        }
+    }
+
+    #[test]
     fn waiting_outlives_a_restart_of_the_server() {
         let dir = directory();
         let restart = String::new();
@@ -223,8 +260,10 @@ mod tests {
     #[test]
     fn job_without_run_sh_is_not_sent() {
         let dir = tempfile::tempdir().unwrap();
+        let services = r#"{"services":[{"name":"example"},{"name":"fold","script":{"parameters":[]}}]}"#;
+        let (url, _) = serve(vec![json("200 OK", services)]);
         let line = ["--dir", dir.path().to_str().unwrap(), "--user", "1", "--service", "example"];
-        let error = submit(&line).run().unwrap_err();
+        let error = submit(&[&line[..], &["--server", url.as_str()]].concat()).run().unwrap_err();
         assert!(error.to_string().contains("run.sh"), "{error}");
         assert_eq!(super::super::exit_code(&error), ExitCode::from(2));
     }

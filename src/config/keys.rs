@@ -289,6 +289,9 @@ pub(super) mod service {
     pub const CPU: &str = "cpu_percent";
     /// Only in the file: base URLs of clients.
     pub const CLIENTS: &str = "clients";
+    /// Only in the file: the operator's own script, and a table of what it is given.
+    pub const RUN: &str = "run";
+    pub const PARAMETERS: &str = "parameters";
     /// Only in the environment: the predecessor's way to name one client by its three calls.
     pub const UPLOAD_URL: &str = "upload_url";
     pub const DOWNLOAD_URL: &str = "download_url";
@@ -309,6 +312,8 @@ pub(super) mod service {
         OPEN_FILES,
         CPU,
         CLIENTS,
+        RUN,
+        PARAMETERS,
     ];
     pub const IN_ENVIRONMENT: [&str; 16] = [
         UPLOAD_URL,

@@ -19,6 +19,8 @@ mod pools;
 mod programs;
 mod report;
 mod resolve;
+mod script_settings;
+mod scripts;
 mod section;
 mod server;
 mod services;

@@ -58,6 +58,10 @@ impl<'a> Section<'a> {
         }
     }
 
+    pub(super) fn value(&self, key: &str) -> Option<&'a Value> {
+        self.table.get(key)
+    }
+
     /// A value as text, for whoever reports it.
     pub(super) fn read(&self, resolver: &mut Resolver<'_>, key: &str, kind: Kind) -> Option<Given> {
         resolver.file_text(format!("{} {key}", self.title), self.table.get(key)?, kind)

@@ -13,6 +13,7 @@ use super::keys::{Kind, pool};
 use super::mistakes::{Mistake, Origin, did_you_mean};
 use super::parse;
 use super::resolve::{Given, Resolver};
+use super::scripts;
 use super::settings::{DownloadContract, ServiceSettings, StaticClient};
 use super::static_clients::Clients;
 use crate::protocol::JobLimits;
@@ -132,7 +133,8 @@ impl Service<'_> {
         let network = self.take(resolver, NETWORK, Kind::Text, parse::network).unwrap_or_default();
         let job_limits = self.job_limits(resolver);
         let limits = Limits { runs_per_user, max_runs };
-        ServiceSettings { limits, download_contract, walltime, on_contact_lost, untrusted, network, job_limits }
+        let script = self.table.and_then(|table| scripts::take(resolver, self.name, table));
+        ServiceSettings { limits, download_contract, walltime, on_contact_lost, untrusted, network, job_limits, script }
     }
 
     fn job_limits(&self, resolver: &mut Resolver<'_>) -> JobLimits {

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::pool_settings::Scaling;
+pub use super::script_settings::{
+    MOST_BYTES, MOST_PARAMETERS, Misfit, OwnScript, PART_PREFIX, Parameter, ParameterKind, ParameterName, Presence,
+    Wrong,
+};
 use crate::protocol::join::Invitation;
 use crate::protocol::{JobLimits, Network};
 use domain::{ClientName, Labels, Limits, OnContactLost, ServiceName, Walltime};
@@ -88,6 +92,8 @@ pub struct ServiceSettings {
     pub network: Network,
     /// What one of its jobs may use.
     pub job_limits: JobLimits,
+    /// What its jobs run, where users send inputs only.
+    pub script: Option<OwnScript>,
 }
 
 /// A client machine from the configuration. One that several services name is one client.

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 use super::settings::{ClientSettings, DownloadContract, ServerSettings};
 use super::{Flags, InForce, Mistakes, Origin, keys};
 
+#[path = "script_tests.rs"]
+mod scripts;
+
 /// The layers of one start of a mode.
 #[derive(Default)]
 struct Start {

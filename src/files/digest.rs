@@ -11,19 +11,25 @@ use super::spool::blocking;
 
 const CHUNK: usize = 256 * 1024;
 
-/// SHA-256 in hexadecimal digits of `preface` and of all files below `dir`, names and contents. The directory is ours:
-/// plain files and directories.
+/// SHA-256 in hexadecimal digits of `preface` and of all files below `dir` but those of the names `without` at its top,
+/// names and contents. The directory is ours: plain files and directories.
 ///
 /// # Errors
 /// The file system's.
-pub async fn of_tree(dir: PathBuf, preface: String) -> io::Result<String> {
+pub async fn of_tree(dir: PathBuf, preface: String, without: &'static [&'static str]) -> io::Result<String> {
     blocking(move || {
         let mut digest = Sha256::new();
         part(&mut digest, preface.as_bytes());
-        add(&mut digest, &dir, "")?;
+        add(&mut digest, &dir, "", without)?;
         Ok(hexadecimal(&digest.finalize()))
     })
     .await
+}
+
+/// The SHA-256 of bytes in hexadecimal digits.
+#[must_use]
+pub fn of_bytes(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
 }
 
 /// The size of a file and the SHA-256 of its bytes in hexadecimal digits. Blocking.
@@ -50,13 +56,14 @@ fn part(digest: &mut Sha256, bytes: &[u8]) {
     digest.update(bytes);
 }
 
-fn add(digest: &mut Sha256, dir: &Path, prefix: &str) -> io::Result<()> {
+fn add(digest: &mut Sha256, dir: &Path, prefix: &str, without: &[&str]) -> io::Result<()> {
     let mut entries = fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    entries.retain(|entry| !without.iter().any(|name| entry.file_name() == *name));
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let name = format!("{prefix}/{}", entry.file_name().to_string_lossy());
         if entry.file_type()?.is_dir() {
-            add(digest, &entry.path(), &name)?;
+            add(digest, &entry.path(), &name, &[])?;
             continue;
         }
         part(digest, name.as_bytes());
@@ -86,13 +93,17 @@ mod tests {
     use super::*;
 
     async fn digest(files: &[(&str, &str)]) -> String {
+        digest_without(files, &[]).await
+    }
+
+    async fn digest_without(files: &[(&str, &str)], without: &'static [&'static str]) -> String {
         let dir = tempfile::tempdir().unwrap();
         for (name, content) in files {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
-        of_tree(dir.path().to_owned(), "request".to_owned()).await.unwrap()
+        of_tree(dir.path().to_owned(), "request".to_owned(), without).await.unwrap()
     }
 
     #[tokio::test]
@@ -105,5 +116,10 @@ mod tests {
             assert_ne!(one, digest(other).await, "{other:?}");
         }
         assert_eq!(one.len(), 64);
+        assert_eq!(
+            one,
+            digest_without(&[("a", "x"), ("c", "z"), ("d/b", "y")], &["c", "b"]).await,
+            "left out at the top"
+        );
     }
 }

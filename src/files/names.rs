@@ -15,8 +15,11 @@ const ASSIGNMENT: &str = ".orchestrator.assignment";
 pub const LOG: &str = ".orchestrator.log";
 /// What was left out of a zip, one a line, with the reason.
 pub const SKIPPED: &str = ".orchestrator.skipped";
+/// The values for a script of the operator's, in its payload on the server: by this name, which no upload may have, they
+/// are told from a user's own file.
+pub const PARAMETERS: &str = ".orchestrator.parameters";
 /// Names at the top of a job's directory that are ours. `.orchestrator.exit` is not among them: old scripts write it.
-const RESERVED: [&str; 2] = [LOG, SKIPPED];
+const RESERVED: [&str; 3] = [LOG, SKIPPED, PARAMETERS];
 
 /// Linux's NAME_MAX, in bytes.
 const MAX_COMPONENT: usize = 255;
@@ -81,7 +84,7 @@ impl NameFault {
             Self::Control => "rename the file: no line breaks, tabs or other control characters",
             Self::LongComponent | Self::Long => "shorten the name",
             Self::Deep => "use fewer directories in one another",
-            Self::Reserved => "rename the file: .orchestrator.assignment*, .log and .skipped are the orchestrator's",
+            Self::Reserved => "rename the file: .orchestrator.assignment*, .log, .parameters and .skipped are ours",
             Self::Twice => "send each file once",
             Self::FileAndDirectory => "rename the file or the directory",
             Self::TooMany => "pack the files into an archive that run.sh unpacks",
@@ -116,6 +119,12 @@ impl RelativePath {
             Some(fault) => Err(NameError::new(text, fault)),
             None => Ok(Self(text.to_owned())),
         }
+    }
+
+    /// A name that this program gives a file of its own, at the top of the job's directory.
+    #[must_use]
+    pub fn ours(name: &'static str) -> Self {
+        Self(name.to_owned())
     }
 
     #[must_use]
@@ -199,6 +208,10 @@ enum Kind {
 pub(super) struct Taken(HashMap<String, Kind>);
 
 impl Taken {
+    pub(super) fn has_file(&self, name: &str) -> bool {
+        self.0.get(name) == Some(&Kind::File)
+    }
+
     pub(super) fn claim(&mut self, path: &RelativePath) -> Result<(), NameError> {
         for directory in path.directories() {
             // Looked up before it is copied: nearly always it is there.

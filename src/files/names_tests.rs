@@ -53,6 +53,7 @@ fn hostile_names_are_refused_with_their_fault() {
         (".orchestrator.assignment.0123456789abcdef0123456789abcdef", Reserved),
         (".orchestrator.log", Reserved),
         (".orchestrator.skipped", Reserved),
+        (".orchestrator.parameters", Reserved),
     ];
     for (name, fault) in cases {
         assert_eq!(fault_of(name), Some(fault), "{name:?}");

@@ -9,7 +9,7 @@ use std::mem;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::names::Taken;
+use super::names::{RelativePath, Taken};
 use super::spool::{Spool, blocking};
 use super::upload::{FilePart, UploadError};
 
@@ -91,6 +91,25 @@ impl Payload {
             self.write_waiting().await?;
         }
         Ok(())
+    }
+
+    /// Adds a file of ours that is in memory already.
+    ///
+    /// # Errors
+    /// [`UploadError::Name`] where the upload has one of this name.
+    pub fn add(&mut self, path: RelativePath, bytes: Vec<u8>) -> Result<(), UploadError> {
+        self.taken.claim(&path)?;
+        self.files += 1;
+        self.bytes += bytes.len() as u64;
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(Pending { path, bytes });
+        Ok(())
+    }
+
+    /// Whether a file of this name was received.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.taken.has_file(name)
     }
 
     /// Files received so far.

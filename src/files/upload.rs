@@ -33,12 +33,14 @@ pub struct Upload {
     multipart: Multipart<'static>,
     source: Source,
     stall: Duration,
+    /// Beginning of the names of text fields that may be longer, and how long, in bytes.
+    longer: Option<(&'static str, usize)>,
 }
 
 /// One part of an upload.
 #[derive(Debug)]
 pub enum Part {
-    /// A text field, at most 64 KiB.
+    /// A text field, at most 64 KiB unless more was allowed.
     Field { name: String, text: String },
     /// A file, whose bytes are still to come: they have to be read before the next part is asked for.
     File(FilePart),
@@ -71,13 +73,20 @@ impl Upload {
             .ok_or_else(|| UploadError::NotMultipart { content_type: shown(content_type) })?;
         let source = Source::new(body, limit);
         let multipart = Multipart::new(Feed::new(source.clone()), boundary);
-        Ok(Self { multipart, source, stall: STALL })
+        Ok(Self { multipart, source, stall: STALL, longer: None })
     }
 
     /// Waits this long for the next bytes instead of 60 s.
     #[must_use]
     pub fn stalls_after(mut self, stall: Duration) -> Self {
         self.stall = stall;
+        self
+    }
+
+    /// Allows text fields whose names begin with `prefix` up to `bytes` bytes.
+    #[must_use]
+    pub fn with_longer(mut self, prefix: &'static str, bytes: usize) -> Self {
+        self.longer = Some((prefix, bytes));
         self
     }
 
@@ -103,7 +112,8 @@ impl Upload {
                 Ok(Some(Part::File(FilePart { path: RelativePath::parse(&name)?, body })))
             }
             Disposition { name: Some(name), .. } => {
-                let text = body.text(&name).await?;
+                let longer = self.longer.filter(|(prefix, _)| name.starts_with(prefix));
+                let text = body.text(&name, longer.map_or(MAX_TEXT, |(_, bytes)| bytes)).await?;
                 Ok(Some(Part::Field { name, text }))
             }
             Disposition { .. } => Err(UploadError::Unnamed),
@@ -152,12 +162,12 @@ impl Body {
         }
     }
 
-    async fn text(mut self, field: &str) -> Result<String, UploadError> {
+    async fn text(mut self, field: &str, limit: usize) -> Result<String, UploadError> {
         let mut text = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             text.extend_from_slice(&chunk);
-            if text.len() > MAX_TEXT {
-                return Err(UploadError::LongField { field: shown(field) });
+            if text.len() > limit {
+                return Err(UploadError::LongField { field: shown(field), limit });
             }
         }
         String::from_utf8(text).map_err(|_| UploadError::NotText { field: shown(field) })

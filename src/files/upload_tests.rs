@@ -223,7 +223,7 @@ fn other_content_types_are_told_apart() {
 #[tokio::test]
 async fn text_fields_are_short_and_utf8() {
     let long = part("form-data; name=\"service\"", &"x".repeat(MAX_TEXT + 1)) + "--xyz--";
-    assert!(matches!(read(upload(long)).await, Err(UploadError::LongField { field }) if field == "\"service\""));
+    assert!(matches!(read(upload(long)).await, Err(UploadError::LongField { field, .. }) if field == "\"service\""));
     let mut bytes = b"--xyz\r\nContent-Disposition: form-data; name=service\r\n\r\n\xff\r\n--xyz--".to_vec();
     bytes.push(b'\n');
     assert!(matches!(read(upload(bytes)).await, Err(UploadError::NotText { .. })));

@@ -4,12 +4,17 @@
 //! client of the predecessor speaks none of this; `server/remote/legacy.rs` is for those.
 
 pub mod join;
+mod parameters;
 
 use domain::{AssignmentId, End, JobId, Labels, ServiceName, UserId};
 use serde::{Deserialize, Serialize};
 
+pub use parameters::{PARAMETERS_FILE, PARAMETERS_VARIABLE, Parameters, Value};
+
 /// Raised when an older peer could misunderstand; a server speaks this version and the one before it.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
+/// An older client would run a script of the operator's without its parameters, so it is not given any.
+pub const PARAMETERS_SINCE: u32 = 2;
 
 /// Carried by `POST /submit`: a repeat with the same value gets the first answer.
 pub const ASSIGNMENT_HEADER: &str = "x-orchestrator-assignment";
@@ -66,6 +71,10 @@ pub struct Submission {
     pub network: Network,
     #[serde(default)]
     pub limits: JobLimits,
+    /// The payload's [`PARAMETERS_FILE`] is the server's: its values go into the environment of run.sh. Of users' own
+    /// scripts a file of that name is a file like any other.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parameters: bool,
 }
 
 /// What a job may use; none: as much as there is.

@@ -28,6 +28,11 @@ impl Services {
         self.0.keys()
     }
 
+    /// In the order of their names.
+    pub fn all(&self) -> impl Iterator<Item = (&ServiceName, &ServiceSettings)> {
+        self.0.iter()
+    }
+
     /// What dispatch has to know of them.
     #[must_use]
     pub fn limits(&self) -> BTreeMap<ServiceName, Limits> {

@@ -38,6 +38,7 @@ mod limits;
 mod main_job;
 mod openapi;
 mod operators;
+mod operator_scripts;
 mod policies_api;
 mod policies_cli;
 mod policies_folder;

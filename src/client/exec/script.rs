@@ -10,7 +10,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::SigSet;
 use rustix::process::Pid;
 
-use crate::protocol::Submission;
+use crate::protocol::{PARAMETERS_FILE, PARAMETERS_VARIABLE, Parameters, Submission};
 
 /// The file of the payload that is run.
 pub const SCRIPT: &str = "run.sh";
@@ -113,8 +113,7 @@ fn without_carriage_returns(text: &[u8]) -> Vec<u8> {
     clean
 }
 
-fn environment(submission: &Submission, homes: &Homes<'_>) -> Result<Vec<CString>, NulError> {
-    let variable = |name: &str, value: &[u8]| CString::new([name.as_bytes(), b"=", value].concat());
+fn environment(submission: &Submission, homes: &Homes<'_>) -> io::Result<Vec<CString>> {
     let text = |name: &str, value: &dyn ToString| variable(name, value.to_string().as_bytes());
     let mut environment = vec![
         text("PATH", &PATH)?,
@@ -131,5 +130,20 @@ fn environment(submission: &Submission, homes: &Homes<'_>) -> Result<Vec<CString
     if let Some(user) = homes.user {
         environment.extend([text("USER", &user)?, text("LOGNAME", &user)?]);
     }
+    if submission.parameters {
+        environment.extend(parameters(homes.work)?);
+    }
     Ok(environment)
+}
+
+fn variable(name: &str, value: &[u8]) -> Result<CString, NulError> {
+    CString::new([name.as_bytes(), b"=", value].concat())
+}
+
+/// The declared values, from the file that the server sent. Nothing of the job ran yet, so it is as it came.
+fn parameters(work: &Path) -> io::Result<Vec<CString>> {
+    let parameters: Parameters = serde_json::from_slice(&std::fs::read(PARAMETERS_FILE)?)?;
+    let file = variable(PARAMETERS_VARIABLE, work.join(PARAMETERS_FILE).as_os_str().as_bytes())?;
+    let values = parameters.variables().map(|(name, value)| variable(&name, value.as_bytes()));
+    Ok(std::iter::once(Ok(file)).chain(values).collect::<Result<_, _>>()?)
 }

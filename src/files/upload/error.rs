@@ -27,8 +27,8 @@ pub enum UploadError {
     Unnamed,
     #[error("the Content-Disposition {header} cannot be read: {source}")]
     Disposition { header: String, source: DispositionError },
-    #[error("the field {field} has more than 64 KiB")]
-    LongField { field: String },
+    #[error("the field {field} has more than {} KiB", limit / 1024)]
+    LongField { field: String, limit: usize },
     #[error("the field {field} is not UTF-8 text")]
     NotText { field: String },
     #[error(transparent)]
@@ -104,7 +104,7 @@ impl UploadError {
         match self {
             Self::NotMultipart { content_type } => Some(("Content-Type", content_type)),
             Self::Disposition { header, .. } => Some(("Content-Disposition", header)),
-            Self::LongField { field } | Self::NotText { field } => Some((field, "")),
+            Self::LongField { field, .. } | Self::NotText { field } => Some((field, "")),
             Self::Name(error) => Some(("file", error.name())),
             _ => None,
         }

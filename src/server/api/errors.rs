@@ -6,7 +6,8 @@ use domain::{JobId, Status};
 use poem::http::StatusCode;
 use store::{Cause, JobRow, StoreError};
 
-use super::problem::Problem;
+use super::problem::{MistakeDto, Problem, shown};
+use crate::config::settings::Misfit;
 use crate::files::upload::{Fault, UploadError};
 use crate::server::operations::jobs::{AcceptError, ResultsError};
 use crate::server::operations::storage::StorageFault;
@@ -146,6 +147,11 @@ impl From<UploadError> for Problem {
     }
 }
 
+fn mistake(misfit: Misfit) -> MistakeDto {
+    let Misfit { field, value, wrong } = misfit;
+    MistakeDto { field, value: shown(&value), detail: wrong.why, remedy: wrong.remedy }
+}
+
 pub fn storage_full() -> Problem {
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", "the server has no room left")
         .remedy("try again later; the operator has to make room")
@@ -162,6 +168,8 @@ impl From<AcceptError> for Problem {
             AcceptError::Field { field, value, remedy, .. } => {
                 Self::new(StatusCode::BAD_REQUEST, "bad-field", detail).field(field, &value).remedy(remedy)
             }
+            AcceptError::Misfits { misfits } => Self::new(StatusCode::BAD_REQUEST, "bad-parameters", detail)
+                .mistakes(misfits.into_iter().map(mistake).collect()),
             AcceptError::NoFile => Self::new(StatusCode::BAD_REQUEST, "no-file", detail)
                 .field("file", "")
                 .remedy("send at least run.sh, as a part named `file` with a file name"),
@@ -174,6 +182,7 @@ impl From<AcceptError> for Problem {
             AcceptError::Random(_)
             | AcceptError::Key(_)
             | AcceptError::Digest(_)
+            | AcceptError::Values(_)
             | AcceptError::NoDigest(_)
             | AcceptError::BrokenOff => Self::internal(&error),
         }

@@ -161,7 +161,7 @@ impl FilesApi {
     /// order, and a file name may have sub-paths.
     #[oai(path = "/upload", method = "post", operation_id = "upload")]
     async fn upload(&self, form: UploadForm) -> Result<UploadResponse, UploadProblem> {
-        let accepted = accept(&self.parts, form).await?;
+        let accepted = accept(&self.parts, form, None).await?;
         Ok(UploadResponse::Created(Json(AcceptedDto::new(&accepted))))
     }
 
@@ -257,8 +257,9 @@ fn zip(served: Served) -> DownloadResponse {
     }
 }
 
-pub(super) async fn accept(parts: &Parts, form: UploadForm) -> Result<Accepted, Problem> {
-    Ok(jobs::accept(parts, form.open(parts.settings.max_upload_bytes)?).await?)
+/// Accepts a job, for every address of it; one names the service.
+pub(super) async fn accept(parts: &Parts, form: UploadForm, service: Option<String>) -> Result<Accepted, Problem> {
+    Ok(jobs::accept(parts, form.open(parts.settings.max_upload_bytes)?, service).await?)
 }
 
 /// Terminates a job, for either address of it.

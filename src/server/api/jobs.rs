@@ -14,7 +14,7 @@ use super::dto::JobDto;
 use super::errors::find_job;
 use super::files::{TerminateProblem, TerminateResponse, UploadProblem, accept, terminate};
 use super::problem::{Problem, problems};
-use super::upload_form::UploadForm;
+use super::upload_form::{ServiceForm, UploadForm};
 use super::zip_response::{Conditions, Served, serve};
 use crate::server::operations::jobs;
 use crate::server::parts::Parts;
@@ -97,11 +97,21 @@ impl JobsApi {
     /// Hands in a job. As `/upload`, and answers with the whole job.
     #[oai(path = "/jobs", method = "post", operation_id = "submit_job")]
     async fn submit(&self, form: UploadForm) -> Result<SubmitResponse, UploadProblem> {
-        let id = accept(&self.parts, form).await?.id;
-        let row = find_job(&self.parts, id.0).await?;
-        let location = format!("/api/v1/jobs/{}", row.id);
-        let view = jobs::view(&self.parts, row).await.map_err(Problem::from)?;
-        Ok(SubmitResponse::Created(Json(JobDto::new(view)), location))
+        self.submit_form(form, None).await
+    }
+
+    /// Hands in a job of one service. As `/api/v1/jobs` with the field `service`.
+    ///
+    /// For a service with a script of the operator's: its inputs as files, its parameters as fields `param.NAME`. The
+    /// document of a server has this call once more for each such service, with the fields that it takes.
+    #[oai(path = "/services/:service/jobs", method = "post", operation_id = "submit_job_of_service")]
+    async fn submit_of_service(
+        &self,
+        /// A configured service.
+        service: Path<String>,
+        form: ServiceForm,
+    ) -> Result<SubmitResponse, UploadProblem> {
+        self.submit_form(form.0, Some(service.0)).await
     }
 
     /// A job with its history and, while it waits, why.
@@ -167,5 +177,15 @@ impl JobsApi {
         id: Path<i64>,
     ) -> Result<TerminateResponse, TerminateProblem> {
         Ok(terminate(&self.parts, id.0).await?)
+    }
+}
+
+impl JobsApi {
+    async fn submit_form(&self, form: UploadForm, service: Option<String>) -> Result<SubmitResponse, UploadProblem> {
+        let id = accept(&self.parts, form, service).await?.id;
+        let row = find_job(&self.parts, id.0).await?;
+        let location = format!("/api/v1/jobs/{}", row.id);
+        let view = jobs::view(&self.parts, row).await.map_err(Problem::from)?;
+        Ok(SubmitResponse::Created(Json(JobDto::new(view)), location))
     }
 }

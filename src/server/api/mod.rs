@@ -10,16 +10,17 @@ mod policies;
 mod policy_errors;
 mod problem;
 mod scaling;
+mod service_calls;
 mod services;
 mod upload_form;
 pub(in crate::server) mod zip_response;
 
 use std::time::Duration;
 
-use poem::endpoint::BoxEndpoint;
+use poem::endpoint::{BoxEndpoint, make_sync};
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::listener::TcpAcceptor;
-use poem::{EndpointExt, IntoResponse, Response, Route, Server};
+use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, Server};
 use poem_openapi::{OpenApiService, Tags};
 use tokio::net::TcpListener;
 
@@ -30,8 +31,11 @@ use self::jobs::JobsApi;
 use self::policies::{PoliciesApi, PolicyChangesApi, PolicyTrialsApi};
 use self::problem::Problem;
 use self::scaling::ScalingApi;
+use self::service_calls::with_services;
 use self::services::ServicesApi;
 use crate::server::parts::Parts;
+
+const PAGE: &str = "text/html; charset=utf-8";
 
 /// How the OpenAPI document groups the calls.
 #[derive(Tags)]
@@ -94,13 +98,26 @@ pub async fn serve(
 /// All addresses of the server.
 fn routes(parts: &Parts) -> BoxEndpoint<'static, Response> {
     let service = service(parts);
+    let general = service.spec();
+    let document = with_services(general.clone(), &parts.services);
+    let page = service.swagger_ui_html().replace(&general, &in_a_page(&document));
     let routes = Route::new()
-        .at("/openapi.json", service.spec_endpoint())
-        .at("/api-docs/openapi.json", service.spec_endpoint())
-        .nest("/swagger-ui", service.swagger_ui())
-        .nest("/swagger", service.swagger_ui())
+        .at("/openapi.json", told("application/json", document.clone()))
+        .at("/api-docs/openapi.json", told("application/json", document))
+        .nest("/swagger-ui", Route::new().at("/", told(PAGE, page.clone())))
+        .nest("/swagger", Route::new().at("/", told(PAGE, page)))
         .nest("/", service);
     routes.catch_all_error(refused).map_to_response().after(told_when_to_retry).boxed()
+}
+
+/// Answers with a text that was made at the start.
+fn told(content_type: &'static str, text: String) -> impl Endpoint + 'static {
+    make_sync(move |_| Response::builder().content_type(content_type).body(text.clone()))
+}
+
+/// JSON that ends no script of a page: what an operator wrote is in it.
+fn in_a_page(document: &str) -> String {
+    document.replace("</", "<\\/")
 }
 
 /// Every 503 and 507 of ours passes: the database was busy, a disk was full.

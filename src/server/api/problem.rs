@@ -34,6 +34,21 @@ pub struct ProblemDto {
     /// What to do about it.
     #[oai(skip_serializing_if_is_none)]
     pub remedy: Option<String>,
+    /// Where several fields were wrong: each of them, the first one too.
+    #[oai(skip_serializing_if_is_none)]
+    pub mistakes: Option<Vec<MistakeDto>>,
+}
+
+/// One field of a request that was wrong.
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "Mistake")]
+pub struct MistakeDto {
+    pub field: String,
+    /// Shortened.
+    pub value: String,
+    /// What is wrong with it, for a person.
+    pub detail: String,
+    pub remedy: String,
 }
 
 /// A refusal on its way out.
@@ -57,6 +72,7 @@ impl Problem {
             field: None,
             value: None,
             remedy: None,
+            mistakes: None,
         };
         Self { status, body: Box::new(body) }
     }
@@ -64,7 +80,17 @@ impl Problem {
     #[must_use]
     pub fn field(mut self, field: &str, value: &str) -> Self {
         self.body.field = Some(field.to_owned());
-        self.body.value = Some(value.chars().take(VALUE_SHOWN).collect());
+        self.body.value = Some(shown(value));
+        self
+    }
+
+    /// All fields that were wrong; the first of them also stands for the whole, as for who knows of one only.
+    #[must_use]
+    pub fn mistakes(mut self, mistakes: Vec<MistakeDto>) -> Self {
+        if let Some(first) = mistakes.first() {
+            self = self.field(&first.field, &first.value).remedy(first.remedy.clone());
+        }
+        self.body.mistakes = Some(mistakes);
         self
     }
 
@@ -100,6 +126,11 @@ impl Problem {
         };
         Self::new(status, code, error.to_string()).remedy("see /swagger-ui/ for the addresses and what they take")
     }
+}
+
+/// A value as it is repeated back.
+pub fn shown(value: &str) -> String {
+    value.chars().take(VALUE_SHOWN).collect()
 }
 
 impl IntoResponse for Problem {

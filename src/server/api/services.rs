@@ -1,4 +1,4 @@
-//! `/api/v1/services`: what users used, for operators.
+//! `/api/v1/services`: which there are and what they take, for callers; what users used, for operators.
 
 use domain::ServiceName;
 use poem_openapi::param::Path;
@@ -6,6 +6,7 @@ use poem_openapi::payload::Json;
 use poem_openapi::{Object, OpenApi};
 
 use super::Tag;
+use super::dto::{ServiceDto, ServicesDto};
 use super::problem::{Problem, problems};
 use crate::server::parts::Parts;
 
@@ -42,6 +43,14 @@ problems! {
 
 #[OpenApi(prefix_path = "/api/v1/services", tag = "Tag::Policies")]
 impl ServicesApi {
+    /// The configured services, in the order of their names, and what their jobs take.
+    #[oai(path = "/", method = "get", operation_id = "list_services", tag = "Tag::Jobs")]
+    #[expect(clippy::unused_async, reason = "poem-openapi takes async functions")]
+    async fn list(&self) -> Json<ServicesDto> {
+        let services = self.parts.services.all().map(|(name, service)| ServiceDto::new(name, service));
+        Json(ServicesDto { services: services.collect() })
+    }
+
     /// What the users of a service use: what a quota policy is told of them.
     #[oai(path = "/:service/users", method = "get", operation_id = "list_service_users")]
     #[expect(clippy::unused_async, reason = "poem-openapi takes async functions")]

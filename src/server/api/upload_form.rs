@@ -8,8 +8,13 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
 use crate::files::upload::{Upload, UploadError};
 
+/// Names in the document.
 const NAME: &str = "UploadForm";
+const SERVICE_NAME: &str = "ServiceUploadForm";
 const CONTENT_TYPE: &str = "multipart/form-data";
+
+/// The same where the address of the call names the service.
+pub struct ServiceForm(pub UploadForm);
 
 /// The open body with its content type.
 pub struct UploadForm {
@@ -39,7 +44,8 @@ fn schema() -> MetaSchema {
     let file = MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary")));
     let files = MetaSchema {
         description: Some(
-            "The job's files, the part repeated for each; one is named run.sh. A file name may have sub-paths.",
+            "The job's files, the part repeated for each; one is named run.sh, unless the service has a script of its own. \
+             A file name may have sub-paths.",
         ),
         items: Some(Box::new(file)),
         ..MetaSchema::new("array")
@@ -79,57 +85,71 @@ fn schema() -> MetaSchema {
     MetaSchema { required: vec!["file", "user_id", "service"], properties, ..MetaSchema::new("object") }
 }
 
-/// Owns the schema's name in the registry.
-struct UploadFormSchema;
-
-impl Type for UploadFormSchema {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> std::borrow::Cow<'static, str> {
-        NAME.into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Reference(NAME.to_owned())
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::empty())
-    }
+/// Without the service; a job of one that has a script of its own may have no file.
+fn service_schema() -> MetaSchema {
+    let MetaSchema { mut properties, .. } = schema();
+    properties.retain(|(name, _)| *name != "service");
+    MetaSchema { required: vec!["user_id"], properties, ..MetaSchema::new("object") }
 }
 
-impl<'a> ApiExtractor<'a> for UploadForm {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-    type ParamType = ();
-    type ParamRawType = ();
+/// Owns a schema's name in the registry, and makes an extractor of what has it.
+macro_rules! form {
+    ($form:ty, $owner:ident, $name:ident, $schema:path, $open:expr) => {
+        struct $owner;
 
-    fn register(registry: &mut Registry) {
-        registry.create_schema::<UploadFormSchema, _>(NAME.to_owned(), |_| schema());
-    }
+        impl Type for $owner {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
 
-    fn request_meta() -> Option<MetaRequest> {
-        Some(MetaRequest {
-            description: None,
-            content: vec![MetaMediaType {
-                content_type: CONTENT_TYPE,
-                schema: MetaSchemaRef::Reference(NAME.to_owned()),
-            }],
-            required: true,
-        })
-    }
+            fn name() -> std::borrow::Cow<'static, str> {
+                $name.into()
+            }
 
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let content_type = request.content_type().unwrap_or_default().to_owned();
-        Ok(Self { content_type, body: body.take()? })
-    }
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Reference($name.to_owned())
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::empty())
+            }
+        }
+
+        impl<'a> ApiExtractor<'a> for $form {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn register(registry: &mut Registry) {
+                registry.create_schema::<$owner, _>($name.to_owned(), |_| $schema());
+            }
+
+            fn request_meta() -> Option<MetaRequest> {
+                Some(MetaRequest {
+                    description: None,
+                    content: vec![MetaMediaType {
+                        content_type: CONTENT_TYPE,
+                        schema: MetaSchemaRef::Reference($name.to_owned()),
+                    }],
+                    required: true,
+                })
+            }
+
+            async fn from_request(
+                request: &'a Request,
+                body: &mut RequestBody,
+                _: ExtractParamOptions<()>,
+            ) -> poem::Result<Self> {
+                let content_type = request.content_type().unwrap_or_default().to_owned();
+                Ok($open(UploadForm { content_type, body: body.take()? }))
+            }
+        }
+    };
 }
+
+form!(UploadForm, UploadFormSchema, NAME, schema, std::convert::identity);
+form!(ServiceForm, ServiceFormSchema, SERVICE_NAME, service_schema, ServiceForm);

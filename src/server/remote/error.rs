@@ -41,6 +41,9 @@ pub enum RemoteError {
     /// The client speaks a later version than this server: what it says may mean something else.
     #[error("client {client} speaks protocol {theirs}, this server up to {}", crate::protocol::PROTOCOL_VERSION)]
     Newer { client: String, theirs: u32 },
+    /// The client would run the script without the values that go with it, so nothing was sent.
+    #[error("client {client} is too old for scripts with parameters; replace it by this version's")]
+    Older { client: String },
     /// The payload to send could not be read here.
     #[error("{call}: the payload {path} cannot be read")]
     Payload {
@@ -58,6 +61,7 @@ impl RemoteError {
         match self {
             Self::Refused { code, .. } => Some(code),
             Self::Newer { .. } => Some("newer-protocol"),
+            Self::Older { .. } => Some("too-old"),
             _ => None,
         }
     }
@@ -73,6 +77,7 @@ impl RemoteError {
             | Self::Nonsense { call, .. }
             | Self::Payload { call, .. } => call,
             Self::Newer { .. } => "info",
+            Self::Older { .. } => "submit",
         }
     }
 

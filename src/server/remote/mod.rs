@@ -24,7 +24,7 @@ pub use payload::Payload;
 pub use predecessor::{Predecessor, PredecessorStatus};
 
 use crate::config::settings::{ClusterKey, StaticClient};
-use crate::protocol::{FORMER_SERVERS_HEADER, Info};
+use crate::protocol::{FORMER_SERVERS_HEADER, Info, PARAMETERS_SINCE};
 use crate::tls::{self, Pin, PinError, TlsError};
 use line::Line;
 
@@ -40,6 +40,17 @@ const SLOWEST_LINK: u64 = 256 * 1024;
 pub enum Speaker {
     Modern(Modern, Box<Info>),
     Predecessor(Predecessor),
+}
+
+impl Speaker {
+    /// Whether scripts get their values there.
+    #[must_use]
+    pub fn takes_parameters(&self) -> bool {
+        match self {
+            Self::Modern(_, info) => info.protocol >= PARAMETERS_SINCE,
+            Self::Predecessor(_) => false,
+        }
+    }
 }
 
 /// Where a client is.

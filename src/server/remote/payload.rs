@@ -12,7 +12,8 @@ use futures_util::{Stream, StreamExt, stream};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use crate::protocol::{MARKER_PREFIX, Submission};
+use crate::files::names::PARAMETERS;
+use crate::protocol::{MARKER_PREFIX, PARAMETERS_FILE, Submission};
 
 /// Payloads up to this size are read into memory, in bytes.
 const IN_MEMORY: u64 = 256 * 1024;
@@ -22,6 +23,7 @@ const CHUNK: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Payload {
     files: Vec<File>,
+    has_parameters: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,11 @@ impl Payload {
         tokio::task::spawn_blocking(move || {
             let mut files = Vec::new();
             list(&directory, "", &mut files)?;
+            let kept = files.iter_mut().find(|file| file.name == PARAMETERS);
+            let has_parameters = kept.is_some();
+            if let Some(parameters) = kept {
+                PARAMETERS_FILE.clone_into(&mut parameters.name);
+            }
             files.sort_by(|a, b| a.name.cmp(&b.name));
             if files.iter().map(|file| file.bytes).sum::<u64>() <= IN_MEMORY {
                 for file in &mut files {
@@ -57,10 +64,16 @@ impl Payload {
                     }
                 }
             }
-            Ok(Self { files })
+            Ok(Self { files, has_parameters })
         })
         .await
         .map_err(io::Error::other)?
+    }
+
+    /// Whether values for a script of the operator's are in it.
+    #[must_use]
+    pub fn has_parameters(&self) -> bool {
+        self.has_parameters
     }
 
     /// Of all files together.

@@ -44,6 +44,7 @@ pub fn spec(id: AssignmentId) -> Submission {
         trusted: false,
         network: Network::Host,
         limits: JobLimits::default(),
+        parameters: false,
     }
 }
 

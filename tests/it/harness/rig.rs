@@ -175,6 +175,7 @@ impl Rig {
             trusted: false,
             network: Network::Host,
             limits: JobLimits::default(),
+            parameters: false,
         };
         record::begin(&dir, Recorded { submission: submission.clone(), boot: BootId::current().unwrap() }).unwrap();
         if !self.executor.is_root() {

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use domain::policy::{Author, Authors};
 use domain::{KillProof, State, Status};
 use poem_openapi::Object;
+use poem_openapi::types::Any;
+use serde_json::Value;
 use store::{HistoryRow, JobRow};
 use time::OffsetDateTime;
 
+use super::service::values;
 use super::time;
 use crate::server::operations::jobs::{Accepted, JobView};
 
@@ -143,6 +146,9 @@ pub struct JobDto {
     pub walltime: Option<u32>,
     #[oai(skip_serializing_if_is_none)]
     pub idempotency_key: Option<String>,
+    /// The values for its script, where that is the operator's, while its files are kept.
+    #[oai(skip_serializing_if_is_none)]
+    pub parameters: Option<BTreeMap<String, Any<Value>>>,
     /// Assignments to a client so far.
     pub attempt: u32,
     /// The client that has it.
@@ -246,7 +252,7 @@ impl AuthorDto {
 
 impl JobDto {
     pub fn new(view: JobView) -> Self {
-        let JobView { row, history, waiting } = view;
+        let JobView { row, history, waiting, parameters } = view;
         let users_ahead = match waiting.as_ref().and_then(|waiting| waiting.reason.as_ref()) {
             Some(domain::WaitReason::NoFreeSlot { ahead }) => Some(*ahead),
             _ => None,
@@ -270,6 +276,7 @@ impl JobDto {
             labels: row.request.labels.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             walltime: row.request.walltime.map(domain::Walltime::seconds),
             idempotency_key: row.hand_in.as_ref().map(|hand_in| hand_in.key.to_string()),
+            parameters: parameters.as_ref().map(values),
             attempt: row.progress.attempt,
             client: row.progress.state.placement().map(|placement| placement.client.to_string()),
             created_at: time(row.created_at),

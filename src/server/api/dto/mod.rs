@@ -5,6 +5,7 @@ mod job;
 mod policy;
 mod rehearsal;
 mod scaling;
+mod service;
 
 use store::UnixMillis;
 use time::OffsetDateTime;
@@ -17,6 +18,7 @@ pub use policy::{
 };
 pub use rehearsal::{DecisionDto, DecisionsDto, ReplayDto, ShadowDto};
 pub use scaling::{CostsDto, InstanceDto, InstancesDto, PoolDto, PoolsDto, ScalingDecisionDto, ScalingDecisionsDto};
+pub use service::{ServiceDto, ServicesDto, json};
 
 /// A time that the store has made itself is always in the calendar's range.
 fn time(at: UnixMillis) -> OffsetDateTime {

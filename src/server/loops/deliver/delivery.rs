@@ -60,13 +60,17 @@ impl Delivery {
             path: directory.display().to_string(),
             source,
         })?;
+        let parameters = payload.has_parameters();
+        if parameters && !self.speaker.takes_parameters() {
+            return Err(RemoteError::Older { client: self.member.name.to_string() });
+        }
         match &self.speaker {
-            Speaker::Modern(client, _) => client.submit(&self.submission(), payload).await.map(|()| None),
+            Speaker::Modern(client, _) => client.submit(&self.submission(parameters), payload).await.map(|()| None),
             Speaker::Predecessor(client) => client.submit(self.assignment, payload).await.map(Some),
         }
     }
 
-    fn submission(&self) -> Submission {
+    fn submission(&self, parameters: bool) -> Submission {
         let request = &self.row.request;
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let lost_after = self.parts.settings.lost_after;
@@ -82,6 +86,7 @@ impl Delivery {
             network: self.parts.services.network(&request.service),
             trusted: self.parts.services.is_trusted(&request.service),
             stop_after_ms: self.parts.services.stop_after(&request.service, lost_after).map(millis),
+            parameters,
         }
     }
 
@@ -97,6 +102,7 @@ impl Delivery {
             // The fault is here, so another client would not help: it is tried again until the disk reads again.
             RemoteError::Payload { .. } => Ok(Outcome::Later),
             RemoteError::Refused { code, .. } => self.refused(code, seen).await,
+            RemoteError::Older { .. } => self.refused("too-old", seen).await,
             RemoteError::Unreachable { .. } if self.broken_off.is_none() => {
                 self.member.suspect(&error).await?;
                 self.not_delivered(StepReason::Unreachable { error: seen }).await

@@ -4,7 +4,9 @@ use domain::schedule::snapshot::Shape;
 use domain::{ClientState, IdempotencyKey, JobId, JobRequest, ServiceName, UserId};
 use store::{ContentDigestError, HandIn, NewJob, PayloadKey, PayloadKeyError, StoreError};
 
-use super::fields::Fields;
+use super::fields::{Fields, Said};
+use super::parameters::{self, Given, MOST_VALUE, NOT_HANDED_IN};
+use crate::config::settings::{Misfit, PART_PREFIX};
 use crate::files::digest;
 use crate::files::upload::{Part, Payload, Upload, UploadError};
 use crate::runtime::OnEnd;
@@ -22,6 +24,8 @@ pub enum AcceptError {
     Missing { field: &'static str, remedy: &'static str },
     #[error("the field `{field}` is wrong: {why}")]
     Field { field: &'static str, value: String, why: String, remedy: String },
+    #[error("the upload does not fit its service: {}", told(misfits))]
+    Misfits { misfits: Vec<Misfit> },
     #[error("the upload has no file")]
     NoFile,
     #[error("no client of service `{service}` could ever run this job: {wanted}")]
@@ -30,6 +34,8 @@ pub enum AcceptError {
     KeyTaken { key: IdempotencyKey, job: JobId },
     #[error("what was handed in cannot be read again")]
     Digest(#[source] std::io::Error),
+    #[error("the values for the script cannot be written")]
+    Values(#[source] std::io::Error),
     #[error("the digest of what was handed in is none")]
     NoDigest(#[from] ContentDigestError),
     #[error("the job cannot be recorded")]
@@ -43,6 +49,11 @@ pub enum AcceptError {
     BrokenOff,
 }
 
+fn told(misfits: &[Misfit]) -> String {
+    let told = misfits.iter().map(|misfit| format!("{} ({})", misfit.field, misfit.wrong.why));
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// A job that is durable: now, or since it was handed in under the same key before.
 pub struct Accepted {
     pub id: JobId,
@@ -50,16 +61,18 @@ pub struct Accepted {
     pub service: ServiceName,
 }
 
-/// Reads the upload to its end, then makes the job durable, also when the caller is gone by then.
+/// Reads the upload to its end, then makes the job durable, also when the caller is gone by then. `service` is the one that
+/// the call's address names, if it does.
 ///
 /// # Errors
 /// See [`AcceptError`].
-pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, AcceptError> {
+pub async fn accept(parts: &Parts, upload: Upload, service: Option<String>) -> Result<Accepted, AcceptError> {
+    let mut upload = upload.with_longer(PART_PREFIX, MOST_VALUE);
     // Before its directory is there, so that the sweep never takes that for an orphan.
     let arrival = parts.in_flight.begin(random_key()?);
     let key = arrival.key().as_str();
     let mut payload = Payload::durable(&parts.places.payload_parent(key), key);
-    let mut fields = Fields::default();
+    let mut fields = Fields::of(service);
     while let Some(part) = upload.next().await? {
         match part {
             Part::Field { name, text } => fields.take(&name, text)?,
@@ -71,14 +84,32 @@ pub async fn accept(parts: &Parts, mut upload: Upload) -> Result<Accepted, Accep
             }
         }
     }
-    let (request, key_given) = fields.request(parts)?;
+    let Said { request, key, parameters } = fields.read(parts)?;
+    let not_handed_in = fit(parts, &request, &parameters, &mut payload)?;
+    could_ever_fit(parts, &request)?;
+    let idempotency = key.map(|key| Idempotency { key, content: content_of(&request, &parameters), not_handed_in });
+    let task = Finish { parts: parts.clone(), payload, arrival, request, idempotency }.run();
+    let accepted = parts.tasks.spawn("accept", OnEnd::Done, task).await;
+    accepted.ok().flatten().unwrap_or(Err(AcceptError::BrokenOff))
+}
+
+/// Holds an upload against its service, and adds what is the service's own: the names of that at its top.
+fn fit(
+    parts: &Parts,
+    request: &JobRequest,
+    parameters: &Given,
+    payload: &mut Payload,
+) -> Result<&'static [&'static str], AcceptError> {
+    if let Some(script) = parts.services.get(&request.service).and_then(|service| service.script.as_ref()) {
+        let values = parameters.values(script, payload)?;
+        parameters::add(payload, script, &values)?;
+        return Ok(NOT_HANDED_IN);
+    }
+    parameters.refuse(&request.service)?;
     if payload.files() == 0 {
         return Err(AcceptError::NoFile);
     }
-    could_ever_fit(parts, &request)?;
-    let task = Finish { parts: parts.clone(), payload, arrival, request, idempotency_key: key_given }.run();
-    let accepted = parts.tasks.spawn("accept", OnEnd::Done, task).await;
-    accepted.ok().flatten().unwrap_or(Err(AcceptError::BrokenOff))
+    Ok(&[])
 }
 
 /// An upload whose last byte is in.
@@ -87,19 +118,28 @@ struct Finish {
     payload: Payload,
     arrival: Arrival,
     request: JobRequest,
-    idempotency_key: Option<IdempotencyKey>,
+    idempotency: Option<Idempotency>,
+}
+
+/// A caller's key, and what tells a repeat from something else.
+struct Idempotency {
+    key: IdempotencyKey,
+    /// Beside the files.
+    content: String,
+    /// Names at the payload's top that are not the caller's.
+    not_handed_in: &'static [&'static str],
 }
 
 impl Finish {
     async fn run(self) -> Result<Accepted, AcceptError> {
-        let Self { parts, payload, arrival, request, idempotency_key } = self;
+        let Self { parts, payload, arrival, request, idempotency } = self;
         CrashPoint::UploadWritten.passed();
         let directory = payload.directory().to_owned();
         let stored = payload.finish().await?;
         CrashPoint::UploadDurable.passed();
-        let hand_in = match idempotency_key {
-            Some(key) => {
-                let digest = digest::of_tree(directory, content_of(&request)).await.map_err(AcceptError::Digest)?;
+        let hand_in = match idempotency {
+            Some(Idempotency { key, content, not_handed_in }) => {
+                let digest = digest::of_tree(directory, content, not_handed_in).await.map_err(AcceptError::Digest)?;
                 Some(HandIn { key, digest: digest.parse()? })
             }
             None => None,
@@ -135,12 +175,15 @@ impl Finish {
 
 /// What a caller asked for beside the files, in a form that is kept: the same request must read the same in every later
 /// version, or a repeat would be taken for something else. What is added later goes behind, and only where it was given.
-fn content_of(request: &JobRequest) -> String {
+fn content_of(request: &JobRequest, parameters: &Given) -> String {
     let JobRequest { user, service, slots, priority, requires, labels, walltime } = request;
     let walltime = walltime.map_or_else(String::new, |walltime| format!(" walltime={}", walltime.seconds()));
     let slots = slots.get();
+    // As the caller wrote them: what is filled in, and the script, may be others by the time of a repeat.
+    let parameters = parameters.content().map_or_else(String::new, |content| format!(" parameters={content}"));
     format!(
-        "user={user} service={service} slots={slots} priority={priority} requires={requires} labels={labels}{walltime}"
+        "user={user} service={service} slots={slots} priority={priority} requires={requires} labels={labels}{walltime}\
+         {parameters}"
     )
 }
 
@@ -205,8 +248,13 @@ mod tests {
             walltime: None,
         };
         let kept = "user=7 service=example slots=1 priority=-3 requires=gpu,memory_gb>=16 labels=run=7";
-        assert_eq!(content_of(&request), kept);
-        let walltime = Some(60.try_into().unwrap());
-        assert_eq!(content_of(&JobRequest { walltime, ..request }), format!("{kept} walltime=60"));
+        let mut given = Given::default();
+        assert_eq!(content_of(&request, &given), kept);
+        let request = JobRequest { walltime: Some(60.try_into().unwrap()), ..request };
+        assert_eq!(content_of(&request, &given), format!("{kept} walltime=60"));
+        given.take("param.note", "a \"b\"".to_owned()).unwrap();
+        given.take("param.count", "05".to_owned()).unwrap();
+        let parameters = r#"{"count":"05","note":"a \"b\""}"#;
+        assert_eq!(content_of(&request, &given), format!("{kept} walltime=60 parameters={parameters}"));
     }
 }

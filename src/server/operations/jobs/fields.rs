@@ -6,12 +6,14 @@ use domain::limits::{SlotsError, WalltimeError};
 use domain::{IdempotencyKey, JobRequest, Labels, Requires, ServiceName, Slots, UserId, Walltime};
 
 use super::accept::AcceptError;
+use super::parameters::Given;
 use crate::server::parts::Parts;
 
 /// Priorities a caller may give.
 const PRIORITIES: std::ops::RangeInclusive<i32> = -100..=100;
 
-/// The text fields of an upload. Others than these are ignored, as the predecessor did.
+/// The text fields of an upload. Others than these, and than values for a script of the operator's, are ignored, as the
+/// predecessor did.
 #[derive(Default)]
 pub(super) struct Fields {
     user_id: Option<String>,
@@ -22,10 +24,27 @@ pub(super) struct Fields {
     labels: Option<String>,
     walltime: Option<String>,
     idempotency_key: Option<String>,
+    parameters: Given,
+}
+
+/// What the text fields say.
+pub(super) struct Said {
+    pub request: JobRequest,
+    /// The caller's key for it.
+    pub key: Option<IdempotencyKey>,
+    pub parameters: Given,
 }
 
 impl Fields {
+    /// None yet but the service, where the address of the call names one.
+    pub(super) fn of(service: Option<String>) -> Self {
+        Self { service, ..Self::default() }
+    }
+
     pub(super) fn take(&mut self, name: &str, text: String) -> Result<(), AcceptError> {
+        if Given::has(name) {
+            return self.parameters.take(name, text);
+        }
         let (field, slot) = match name {
             "user_id" => ("user_id", &mut self.user_id),
             "service" => ("service", &mut self.service),
@@ -45,8 +64,9 @@ impl Fields {
         Ok(())
     }
 
-    /// The request, and the caller's key for it.
-    pub(super) fn request(self, parts: &Parts) -> Result<(JobRequest, Option<IdempotencyKey>), AcceptError> {
+    /// # Errors
+    /// A field is missing or wrong.
+    pub(super) fn read(self, parts: &Parts) -> Result<Said, AcceptError> {
         let user = self.user_id.ok_or(AcceptError::Missing {
             field: "user_id",
             remedy: "send the number of the user that the job belongs to",
@@ -72,7 +92,7 @@ impl Fields {
             requires: self.requires.map_or(Ok(Requires::default()), |text| parse("requires", &text))?,
             labels: self.labels.map_or(Ok(Labels::default()), |text| parse("labels", &text))?,
         };
-        Ok((request, key))
+        Ok(Said { request, key, parameters: self.parameters })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod fields;
+mod parameters;
 mod results;
 mod terminate;
 mod view;

@@ -10,6 +10,7 @@ use futures_util::Stream;
 use store::JobRow;
 use tokio::fs::File;
 
+use crate::files::names::PARAMETERS;
 use crate::files::zip;
 use crate::server::parts::Parts;
 use crate::server::remote::{RemoteError, Speaker, Wire};
@@ -86,7 +87,8 @@ pub async fn partial(parts: &Parts, job: &JobRow) -> Result<ZipStream, ResultsEr
     }
     let Some(placement) = job.progress.state.placement().filter(|_| job.status() != Status::Processing) else {
         let dir = parts.places.payload(job.payload.as_str());
-        return Ok(Box::pin(zip::stream(zip::Source { dir, ..zip::Source::default() })));
+        let exclude = vec![PARAMETERS.to_owned()];
+        return Ok(Box::pin(zip::stream(zip::Source { dir, exclude, ..zip::Source::default() })));
     };
     let speaker = parts.pool.member(&placement.client).and_then(|member| member.speaker());
     let zip = match speaker.ok_or(ResultsError::Silent)? {

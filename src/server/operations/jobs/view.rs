@@ -7,6 +7,8 @@ use domain::{JobId, WaitReason};
 use store::{HistoryRow, JobRow, StoreError, Waiting};
 use tokio::sync::broadcast::error::RecvError;
 
+use super::parameters;
+use crate::protocol::Parameters;
 use crate::server::parts::Parts;
 
 /// A job with all that is told of it.
@@ -15,6 +17,8 @@ pub struct JobView {
     pub history: Vec<HistoryRow>,
     /// While it is queued.
     pub waiting: Option<Waiting>,
+    /// The values for its script, where that is the operator's and takes any, while its files are there.
+    pub parameters: Option<Parameters>,
 }
 
 /// # Errors
@@ -25,7 +29,8 @@ pub async fn view(parts: &Parts, row: JobRow) -> Result<JobView, StoreError> {
     if let Some(Waiting { reason: Some(WaitReason::NoFreeSlot { ahead }), .. }) = &mut waiting {
         *ahead = users_ahead(parts, &row).await.unwrap_or(*ahead);
     }
-    Ok(JobView { row, history, waiting })
+    let parameters = parameters::kept(parts, &row).await;
+    Ok(JobView { row, history, waiting, parameters })
 }
 
 /// A decision without a free slot asks no policy, so its count is that of the built-in one. `None` where the policy in

@@ -43,7 +43,9 @@ impl Services {
 
 fn print(services: &[Answer<Service>], json: bool) {
     if json {
-        services.iter().for_each(|service| println!("{}", service.json));
+        for service in services {
+            println!("{}", service.json);
+        }
     } else if services.is_empty() {
         println!("no service is configured");
     } else {
@@ -73,13 +75,13 @@ fn row(parameter: &Parameter) -> [String; 4] {
 }
 
 fn bounds(parameter: &Parameter) -> String {
-    let mut bounds = Vec::new();
+    let mut bounds = vec![String::new()];
     bounds.extend(parameter.min.map(|min| format!("from {min}")));
     bounds.extend(parameter.max.map(|max| format!("to {max}")));
     bounds.extend(parameter.choices.as_ref().map(|choices| format!("of {}", choices.join(", "))));
     bounds.extend(parameter.max_length.map(|length| format!("up to {length} bytes")));
     bounds.extend(parameter.pattern.as_ref().map(|pattern| format!("as {pattern}")));
-    bounds.iter().map(|bound| format!(" {bound}")).collect()
+    bounds.join(" ")
 }
 
 #[cfg(test)]

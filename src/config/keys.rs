@@ -297,7 +297,7 @@ pub(super) mod service {
     pub const DOWNLOAD_URL: &str = "download_url";
     pub const TERMINATE_URL: &str = "terminate_url";
 
-    pub const IN_FILE: [&str; 14] = [
+    pub const IN_FILE: [&str; 16] = [
         RUNS_PER_USER,
         MAX_RUNS,
         DOWNLOAD_CONTRACT,

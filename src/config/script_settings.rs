@@ -341,6 +341,8 @@ mod tests {
         OwnScript { path: PathBuf::new(), text: Arc::from(*b"true"), digest: String::new(), parameters }
     }
 
+    type Cases<'a> = &'a [(&'a str, Option<Value>)];
+
     #[test]
     fn each_kind_takes_what_is_in_its_bounds_and_nothing_else() {
         let text = |pattern: Option<&str>| {
@@ -351,7 +353,7 @@ mod tests {
         let number = ParameterKind::Number { min: Some(0.0), max: Some(1.0) };
         let any = ParameterKind::Number { min: None, max: None };
         let choice = ParameterKind::Choice(vec!["fast".to_owned(), "slow".to_owned()]);
-        let table: [(&ParameterKind, &[(&str, Option<Value>)]); 8] = [
+        let table: [(&ParameterKind, Cases<'_>); 8] = [
             (
                 &integer,
                 &[

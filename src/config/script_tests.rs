@@ -77,7 +77,7 @@ fn script_that_cannot_be_held_is_a_mistake() {
         (start().file("[service.fold]\nrun = 5"), "write a text in quotes"),
         (with(None), "is no file"),
         (with(Some(b"")), "is empty"),
-        (with(Some(&[b'#'; 1024 * 1024 + 1])), "has more than 1048576 bytes"),
+        (with(Some(&vec![b'#'; 1024 * 1024 + 1])), "has more than 1048576 bytes"),
         (start().file("[service.fold.parameters.count]\ntype = \"integer\""), "there is no script for them"),
     ];
     for (start, expected) in table {
@@ -138,7 +138,8 @@ fn all_mistakes_in_declarations_are_reported_at_once() {
 
 #[test]
 fn too_many_parameters_are_a_mistake() {
-    let declared: String = (0..101).map(|number| format!("p{number} = {{ type = \"file\" }}\n")).collect();
+    let declared = (0..101).map(|number| format!("p{number} = {{ type = \"file\" }}"));
+    let declared = declared.collect::<Vec<_>>().join("\n");
     let mistake = fold(&format!("[service.fold.parameters]\n{declared}")).only_mistake();
     assert!(mistake.contains("declare at most 100"), "{mistake}");
 }

@@ -92,14 +92,20 @@ fn schema(parameter: &Parameter) -> Value {
         ParameterKind::Number { min, max } => {
             say("type", json!("number"));
             say("format", json!("double"));
-            min.iter().for_each(|min| say("minimum", json!(min)));
-            max.iter().for_each(|max| say("maximum", json!(max)));
+            if let Some(min) = min {
+                say("minimum", json!(min));
+            }
+            if let Some(max) = max {
+                say("maximum", json!(max));
+            }
         }
         ParameterKind::Text { max_length, pattern } => {
             say("type", json!("string"));
             // In characters there, in bytes here: what is refused there is refused here.
             say("maxLength", json!(max_length));
-            pattern.iter().for_each(|pattern| say("pattern", json!(format!("^(?:{})$", pattern.text))));
+            if let Some(pattern) = pattern {
+                say("pattern", json!(format!("^(?:{})$", pattern.text)));
+            }
         }
         ParameterKind::Choice(choices) => {
             say("type", json!("string"));
@@ -109,7 +115,9 @@ fn schema(parameter: &Parameter) -> Value {
         ParameterKind::File => {
             say("type", json!("string"));
             let more = "The name of one of the files in this upload.";
-            description = format!("{description} {more}").trim_start().to_owned();
+            let separator = if description.is_empty() { "" } else { " " };
+            description.push_str(separator);
+            description.push_str(more);
         }
     }
     if let Presence::Default(value) = &parameter.presence {

@@ -116,7 +116,7 @@ fn each_mistake_in_a_declaration_names_parameter_value_and_remedy() {
         ("model = { type = \"choice\", choices = [\"a\", 2] }", &["] choices = [\"a\", 2]", "texts"]),
         ("model = { type = \"choice\", choices = [\"aa\"], default = \"ab\" }", &["] default", "did you mean aa?"]),
         ("fast = { type = \"boolean\", required = true, default = true }", &["] default = true", "remove required or"]),
-        ("fast = { type = \"boolean\", required = \"no\" }", &["] required = no", "without quotes"]),
+        ("fast = { type = \"boolean\", required = \"no\" }", &["] required = \"no\"", "without quotes"]),
     ];
     for (declared, expected) in table {
         let mistake = fold(&format!("[service.fold.parameters]\n{declared}")).only_mistake();

@@ -330,7 +330,7 @@ async fn commands_send_values_and_tell_which_there_are() {
         assert!(said.contains(part), "{part} is not in {said}");
     }
     let help = run(&["submit", "--help"]).1;
-    assert!(help.contains("--param <KEY=VALUE>") && help.contains("--param cutoff=8.5"), "{help}");
+    assert!(help.contains("--param <KEY=VALUE>") && help.contains("cutoff=8.5"), "{help}");
     let config = run(&["config", "server", "--config", "config.toml"]).1;
     assert!(config.contains("service.fold.run") && config.contains("(sha256 "), "{config}");
 }

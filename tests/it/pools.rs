@@ -120,14 +120,20 @@ async fn job_of_an_instance_that_vanishes_runs_on_another() {
     let script = format!("[ -e {0} ] && exit 0; echo $PPID > {0}.new; mv {0}.new {0}; sleep 1000", once.display());
     let id = server.submit(Form::new(1).script(&record.around("job", &script))).await;
     server.until("it runs", async || once.metadata().map_err(|error| error.to_string())).await;
-    // As a machine goes: the client, its keepers and the job at once.
-    let mark = server.dir.join("instances").display().to_string();
+    // As a machine goes: the client, its keepers and the job, and what they were about to start.
+    let first = std::fs::read_dir(server.dir.join("instances")).unwrap().next().unwrap().unwrap().path();
+    let mark = format!("{}/", first.display());
     let of_it = |text: &[u8]| String::from_utf8_lossy(text).contains(&mark);
     let is_of_it = |pid: &i32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&mark));
-    let mut doomed = processes_with("cmdline", of_it);
-    doomed.extend(processes_with("stat", |_| true).into_iter().filter(is_of_it));
-    for pid in doomed {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    loop {
+        let mut doomed = processes_with("cmdline", of_it);
+        doomed.extend(processes_with("stat", |_| true).into_iter().filter(is_of_it));
+        if doomed.is_empty() {
+            break;
+        }
+        for pid in doomed {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
     }
     let job = server.ended(id).await;
     assert_eq!((job.status(), job.0["attempt"].as_u64()), ("Completed", Some(2)), "{:#}", job.0);
